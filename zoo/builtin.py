@@ -1,0 +1,121 @@
+"""What zoo-sdk itself contributes, through the same hooks as any plugin and with no privilege."""
+
+from __future__ import annotations
+
+from zoo.plugins import hookimpl
+from zoo.spec import (
+    API_VERSION,
+    AttentionSpec,
+    CommandSpec,
+    FeatureRequirement,
+    FormatSpec,
+    HeadSpec,
+    Manifest,
+    PreprocessorSpec,
+    TaskSpec,
+)
+
+
+@hookimpl
+def zoo_manifest() -> Manifest:
+    return Manifest(api_version=API_VERSION, licence="Apache-2.0", summary="The core of zoo")
+
+
+@hookimpl
+def zoo_formats() -> list[FormatSpec]:
+    return [
+        FormatSpec(
+            name="safetensors",
+            open="zoo.checkpoint.safetensors:open_file",
+            suffixes=(".safetensors",),
+            summary="Tensors behind a JSON header; mapped, never copied",
+        )
+    ]
+
+
+@hookimpl
+def zoo_preprocessors() -> list[PreprocessorSpec]:
+    return [
+        PreprocessorSpec(
+            name="text",
+            preprocessor="zoo.preprocess.text:TextPreprocessor",
+            modality="text",
+            summary="Tokenizer and chat template",
+        )
+    ]
+
+
+@hookimpl
+def zoo_tasks() -> list[TaskSpec]:
+    return [
+        TaskSpec(
+            name="text-generation",
+            aliases=("generation", "causal-lm", "chat"),
+            inputs="a text, or a list of chat messages",
+            outputs="text, and why it stopped",
+            pipeline="zoo.tasks.text_generation:TextGenerationPipeline",
+            model="zoo.tasks.text_generation:CausalLanguageModel",
+            default_heads={"tokens": "causal-lm"},
+            summary="Continue a text or answer in a chat",
+        ),
+        TaskSpec(
+            name="text-classification",
+            aliases=("sequence-classification", "sentiment-analysis"),
+            inputs="a text",
+            outputs="labels with their scores",
+            pipeline="zoo.tasks.text_classification:TextClassificationPipeline",
+            default_heads={"tokens": "last-token-classifier"},
+            summary="Give a text one of several labels",
+        ),
+    ]
+
+
+@hookimpl
+def zoo_heads() -> list[HeadSpec]:
+    return [
+        HeadSpec(
+            name="causal-lm",
+            task="text-generation",
+            head="zoo.tasks.text_generation:CausalLMHead",
+            config="zoo.tasks.head_configs:CausalLMHeadConfig",
+            requires=FeatureRequirement(kind="tokens", modality="text", causal=True),
+            summary="Scores of the next token, from a linear map that may be the input embedding",
+        ),
+        HeadSpec(
+            name="last-token-classifier",
+            task="text-classification",
+            head="zoo.tasks.text_classification:LastTokenClassifier",
+            config="zoo.tasks.head_configs:LastTokenClassifierConfig",
+            requires=FeatureRequirement(kind="tokens", modality="text", causal=True),
+            summary="Label scores from the last real token",
+        ),
+    ]
+
+
+@hookimpl
+def zoo_attention() -> list[AttentionSpec]:
+    return [
+        AttentionSpec(
+            name="sdpa",
+            backend="zoo.nn.attention:SDPA_BACKEND",
+            priority=10,
+            summary="torch's scaled_dot_product_attention, which picks a fused kernel where one serves",
+        ),
+        AttentionSpec(
+            name="eager",
+            backend="zoo.nn.attention:EAGER_BACKEND",
+            summary="Matrix products and a softmax, step by step, as the paper writes it",
+        ),
+    ]
+
+
+@hookimpl
+def zoo_commands() -> list[CommandSpec]:
+    return [
+        CommandSpec(name="list", command="zoo.cli.list:command", summary="List what the installed plugins contribute"),
+        CommandSpec(name="info", command="zoo.cli.info:command", summary="Say what an architecture, task, preset or directory is"),
+        CommandSpec(name="plugins", command="zoo.cli.plugins:command", summary="List the plugins, and what went wrong with any"),
+        CommandSpec(name="env", command="zoo.cli.env:command", summary="Versions, devices and plugins, for a bug report"),
+        CommandSpec(name="run", command="zoo.cli.run:command", summary="Run a task on inputs"),
+        CommandSpec(name="chat", command="zoo.cli.chat:command", summary="Talk with a language model"),
+    ]

@@ -1,0 +1,66 @@
+"""Which plugins to load: what `ZOO_PLUGINS` and `ZOO_STRICT` say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from zoo.errors import PluginError
+from zoo.plugins.discovery import EntryPoint, normalise
+
+__all__ = ["PluginSettings"]
+
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("", "0", "false", "no", "off")
+
+
+class PluginSettings(NamedTuple):
+    """allowed: the plugins that may be loaded besides the built-in ones, by distribution or full name; None is all.
+
+    disabled: plugins that may not, in the same way. strict: whether a plugin that fails is an error.
+    """
+
+    allowed: frozenset[str] | None = None
+    disabled: frozenset[str] = frozenset()
+    strict: bool = False
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> PluginSettings:
+        """`ZOO_PLUGINS`: names separated by commas; unset or empty allows all. `ZOO_STRICT`: 1 or 0."""
+        names = frozenset(_normalised(name) for name in environment.get("ZOO_PLUGINS", "").split(",") if name.strip())
+        strict = environment.get("ZOO_STRICT", "").strip().lower()
+        if strict not in _TRUE + _FALSE:
+            raise PluginError(
+                f"ZOO_STRICT={strict!r} is neither true nor false.",
+                hint="Set it to 1 to make a plugin that fails an error, or to 0.",
+            )
+        return cls(allowed=names or None, strict=strict in _TRUE)
+
+    def reason_to_leave_out(self, entry_point: EntryPoint) -> str | None:
+        """Why this plugin is not to be loaded, or None."""
+        names = {entry_point.distribution, entry_point.full_name}
+        if names & self.disabled:
+            return "disabled"
+        if self.allowed is not None and not names & self.allowed:
+            return "not among ZOO_PLUGINS"
+        return None
+
+    def check_allowed(self, entry_points: Iterable[EntryPoint]) -> None:
+        """Raise PluginError when a plugin that was asked for is not installed."""
+        installed = {name for point in entry_points for name in (point.distribution, point.full_name)}
+        missing = sorted((self.allowed or frozenset()) - installed)
+        if missing:
+            import difflib
+
+            near = difflib.get_close_matches(missing[0], installed)
+            raise PluginError(
+                f"ZOO_PLUGINS names {', '.join(map(repr, missing))}, but no such plugin is installed.",
+                hint=f"Did you mean {' or '.join(map(repr, near))}?"
+                if near
+                else f"Installed plugins: {', '.join(sorted(point.full_name for point in entry_points))}.",
+            )
+
+
+def _normalised(name: str) -> str:
+    distribution, colon, entry = name.strip().partition(":")
+    return normalise(distribution) + colon + entry

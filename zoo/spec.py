@@ -1,0 +1,252 @@
+"""What plugins contribute: frozen records made of strings, so that listing imports no code.
+
+A reference to code is a string `"package.module:Object"`; nothing is imported until it is used
+(`zoo.registry.resolve_object`). Every record is keyword-only, so fields can be added without breaking a plugin.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+__all__ = [
+    "API_VERSION",
+    "ArchitectureSpec",
+    "AttentionSpec",
+    "CommandSpec",
+    "FeatureKind",
+    "FeatureRequirement",
+    "FormatSpec",
+    "HeadSpec",
+    "LayoutSpec",
+    "Manifest",
+    "Modality",
+    "NeckSpec",
+    "PreprocessorSpec",
+    "PresetSpec",
+    "Spec",
+    "TaskSpec",
+]
+
+API_VERSION = 1
+"""The version of the plugin contract. A plugin states the one it was written for in its Manifest."""
+
+FeatureKind = Literal["map", "tokens", "vector"]
+Modality = Literal["text", "image", "audio", "video"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a plugin says of itself: the contract it was written for, its licence, where its documentation is."""
+
+    api_version: int
+    licence: str
+    docs_url: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What all contributions share.
+
+    name: lower case, digits, '.', '_' and '-'. aliases: other names for the same thing.
+    fallback: consulted only when nothing else claims the name; its full name always reaches it.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    summary: str = ""
+    fallback: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (self.name, *self.aliases):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{type(self).__name__}: name {name!r} must match {_NAME.pattern!r}")
+        for field_name in self._references():
+            value = getattr(self, field_name)
+            if value and not _REFERENCE.fullmatch(value):
+                raise ValueError(
+                    f"{type(self).__name__} {self.name!r}: {field_name}={value!r} is not of the form 'package.module:Object'"
+                )
+
+    @classmethod
+    def _references(cls) -> tuple[str, ...]:
+        """The fields that hold references to code."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureRequirement:
+    """What a head or neck needs of the features it is given. None or () means that anything will do."""
+
+    kind: FeatureKind
+    modality: Modality | None = None
+    causal: bool | None = None
+    strides: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureSpec(Spec):
+    """A bare backbone. config: an `interfaces.Config` class; model: an `interfaces.Model` class built from it alone.
+
+    model_types: the `model_type` values of the Hub's config.json that mean this architecture.
+    default_preset: what `zoo.load(name)` loads. preprocessor: the name of a PreprocessorSpec.
+    """
+
+    config: str
+    model: str
+    modality: Modality
+    default_task: str
+    preprocessor: str
+    default_preset: str | None = None
+    model_types: tuple[str, ...] = ()
+    paper: str = ""
+
+    @classmethod
+    def _references(cls) -> tuple[str, ...]:
+        return ("config", "model")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSpec(Spec):
+    """Turns features into a task's output. head: an `interfaces.Head` class; config: its frozen configuration class."""
+
+    task: str
+    head: str
+    config: str
+    requires: FeatureRequirement
+
+    @classmethod
+    def _references(cls) -> tuple[str, ...]:
+        return ("head", "config")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeckSpec(Spec):
+    """Adapts features to a head. It is always named by the user or a layout, never guessed."""
+
+    neck: str
+    config: str
+    requires: FeatureRequirement
+
+    @classmethod
+    def _references(cls) -> tuple[str, ...]:
+        return ("neck", "config")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec(Spec):
+    """A task under its canonical id (the Hub's pipeline_tag).
+
+    inputs, outputs: what goes in and comes out, in words for listings. model: the class that joins backbone and head
+    (`interfaces.ComposedTaskModel` or a child). pipeline: called with (model, preprocessor).
+    default_heads: the head for each kind of features, e.g. {"tokens": "causal-lm"}.
+    """
+
+    inputs: str
+    outputs: str
+    pipeline: str | None = None
+    model: str = "zoo.interfaces.task_model:ComposedTaskModel"
+    default_heads: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def _references(cls) -> tuple[str, ...]:
+        return ("pipeline", "model")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessorSpec(Spec):
+    """Raw inputs to model inputs. preprocessor: an `interfaces.Preprocessor` class with `from_files`."""
+
+    preprocessor: str
+    modality: Modality
+
+    @classmethod
+    def _references(cls) -> tuple[str, ...]:
+        return ("preprocessor",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutSpec(Spec):
+    """How an architecture, alone (head=None) or with a head, lies on disk.
+
+    matches: called with `interfaces.ModelMetadata`, True when a checkpoint is in this layout; torch-free.
+    read_config: ModelMetadata -> `interfaces.LayoutConfigs` (of the architecture and of the head); torch-free.
+    write_config: LayoutConfigs -> the contents of config.json, or None for layouts that are only read.
+    key_map: a `weights.KeyMap`, or a callable LayoutConfigs -> KeyMap. class_name: the entry of `architectures` in config.json.
+    """
+
+    architecture: str
+    matches: str
+    read_config: str
+    key_map: str
+    head: str | None = None
+    write_config: str | None = None
+    class_name: str | None = None
+
+    @classmethod
+    def _references(cls) -> tuple[str, ...]:
+        return ("matches", "read_config", "key_map", "write_config")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PresetSpec(Spec):
+    """Published weights under a short name. sources: references in order of preference; the first that can be had is used.
+
+    config: the contents of its config.json, so that `zoo.create` and `zoo info` need no download.
+    """
+
+    architecture: str
+    sources: tuple[str, ...]
+    task: str | None = None
+    config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    licence: str = ""
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatSpec(Spec):
+    """A checkpoint file format. open: pathlib.Path -> `checkpoint.Checkpoint`; torch-free, reads headers only.
+
+    A file is of this format when it begins with `magic` (if given), otherwise when it has one of `suffixes` (".gguf").
+    """
+
+    open: str
+    suffixes: tuple[str, ...] = ()
+    magic: bytes = b""
+
+    @classmethod
+    def _references(cls) -> tuple[str, ...]:
+        return ("open",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionSpec(Spec):
+    """An attention backend. backend: an instance or class that keeps to `nn.attention.AttentionBackend`.
+
+    priority: among the backends that can serve a need, "auto" takes the one with the highest.
+    """
+
+    backend: str
+    priority: int = 0
+
+    @classmethod
+    def _references(cls) -> tuple[str, ...]:
+        return ("backend",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec(Spec):
+    """A subcommand of `zoo`. command: a click command; imported only when it is invoked. summary: its line in `zoo --help`."""
+
+    command: str
+
+    @classmethod
+    def _references(cls) -> tuple[str, ...]:
+        return ("command",)
