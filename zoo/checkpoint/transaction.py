@@ -1,0 +1,231 @@
+"""Saves into a directory that happen entirely or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from zoo.checkpoint.describe import quoted, shown_path
+from zoo.checkpoint.lock import WorkFolder
+from zoo.checkpoint.output import Buffer, OutputFile, make_directories, saving_errors, sync_directory
+from zoo.checkpoint.plan import INDEX_NAME, ShardPlan
+from zoo.checkpoint.publication import (
+    COMMITTED,
+    FILES_FOLDER,
+    PLAN_FILE,
+    STAGED,
+    WORK_FOLDER,
+    Publication,
+    read_publication,
+)
+from zoo.checkpoint.publish import is_weights, publish, publishing_order
+from zoo.checkpoint.rules import file_name_problem
+from zoo.checkpoint.sizes import format_size
+from zoo.checkpoint.writer import HUB_METADATA, TensorSource, write_safetensors
+from zoo.errors import SaveError
+
+__all__ = ["DirectoryTransaction", "save_directory"]
+
+
+class DirectoryTransaction:
+    """A save of tensors and small files into a directory, which may hold an earlier one.
+
+        with DirectoryTransaction(Path("out")) as save:
+            save.write_tensors(plan, source)
+            save.write_file("config.json", config)
+
+    Everything is written inside `out/.zoo-save` first. Leaving the block without an error commits: one rename, after
+    which the new files are what the directory holds; then they get their final names, and the weights of the earlier
+    save are removed. Leaving it with an error, or dying in it, leaves all that was there as it was.
+
+    What readers find, when the process or (with sync=True) the machine dies at any moment:
+
+    - `zoo` finds the earlier save, entire, or the new one, entire: it sees through a commit that was not finished, and
+      the next save into the directory finishes it.
+    - Other programs, which see final names only, find the earlier save, the new one, or no weights at all, which they
+      refuse. In a save of tensors, weights of both saves, or weights of one and the configuration of the other, never
+      lie there together under final names: between commit and end, the earlier weights go first, then the small files
+      change, then the new shards come, and last `model.safetensors` or the index.
+    - If the only difference is in one file (weights saved anew, say, beside an unchanged configuration), that file is
+      replaced by one rename, so that other programs also find the one or the other, always.
+
+    A file that is written with the contents that it has already is left untouched. Files that neither save wrote stay.
+    sync=False flushes nothing to disk: it guards against the death of the process, not of the machine.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], *, sync: bool = True) -> None:
+        self.directory = Path(directory)
+        self._sync = sync
+        self._written: set[str] = set()
+        self._removed: set[str] = set()
+        self._has_tensors = False
+
+    def write_tensors(
+        self,
+        plan: ShardPlan,
+        source: TensorSource,
+        *,
+        metadata: Mapping[str, str] = HUB_METADATA,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Write all shards of the plan, and the index if there are several; once per transaction.
+
+        source: name -> the tensor's bytes, asked once per tensor, in the order in which they lie on disk.
+        metadata: the `__metadata__` of every shard. progress: told the bytes written since it was told before.
+        Raises SaveError, before anything is written, when the disk has no room for all of it.
+        """
+        if self._has_tensors:
+            raise SaveError(f"{shown_path(self.directory)}: the tensors of this save were written already.")
+        self._require_space(plan.total_size)
+        self._has_tensors = True
+        index = plan.index
+        for file in plan.files:
+            path = self._stage(file.name)
+            write_safetensors(path, file, source, metadata=metadata, sync=self._sync, progress=progress)
+        if index is not None:
+            self._write(INDEX_NAME, (index,))
+
+    def write_file(self, name: str, content: Buffer | Iterable[Buffer]) -> None:
+        """Write a file beside the tensors (config.json, ...); its contents in one buffer, or in several in order."""
+        _check_name(name)
+        self._write(name, (content,) if isinstance(content, Buffer) else content)
+
+    def remove_file(self, name: str) -> None:
+        """Have a file of the earlier save be gone after this one; it need not be there. What is written anew stays."""
+        _check_name(name)
+        self._refuse_directory(name)
+        self._removed.add(name)
+
+    def __enter__(self) -> Self:
+        with saving_errors(f"{shown_path(self.directory)} can't be created"):
+            self._made = make_directories(self.directory, sync=self._sync)
+        self._work = WorkFolder(self.directory / WORK_FOLDER)
+        try:
+            interrupted = read_publication(self.directory)
+            if interrupted is not None:
+                publish(self.directory, interrupted, sync=self._sync)
+            with saving_errors(f"{shown_path(self._work.path)} can't be prepared"):
+                self._work.clear()
+                os.makedirs(self._staged / FILES_FOLDER)
+        except BaseException:
+            self._work.abandon()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._discard(error)
+            return
+        try:
+            publication = self._commit()
+        except BaseException as failure:
+            self._discard(failure)
+            raise
+        try:
+            publish(self.directory, publication, sync=self._sync)
+        except BaseException:
+            self._work.abandon()
+            raise
+        self._work.release()
+
+    @property
+    def _staged(self) -> Path:
+        return self._work.path / STAGED
+
+    def _write(self, name: str, buffers: Iterable[Buffer]) -> None:
+        with OutputFile(self._stage(name), sync=self._sync) as file:
+            for buffer in buffers:
+                file.write(memoryview(buffer))
+
+    def _stage(self, name: str) -> Path:
+        """Where a file of that name is written before the commit."""
+        if name in self._written:
+            raise SaveError(f"{shown_path(self.directory)}: '{name}' was written already in this save.")
+        self._refuse_directory(name)
+        self._written.add(name)
+        return self._staged / FILES_FOLDER / name
+
+    def _refuse_directory(self, name: str) -> None:
+        if os.path.isdir(self.directory / name):
+            raise SaveError(f"{shown_path(self.directory / name)} is a directory; a save deals with files alone.")
+
+    def _require_space(self, size: int) -> None:
+        with saving_errors(f"{shown_path(self.directory)}: the free space can't be read"):
+            free = shutil.disk_usage(self._work.path).free
+        if size > free:
+            raise SaveError(
+                f"{shown_path(self.directory)}: the tensors take {format_size(size)}, but the disk has "
+                f"{format_size(free)} free. What is there now stays until the new files are complete.",
+                hint=f"Free {format_size(size - free)}, or save elsewhere.",
+            )
+
+    def _commit(self) -> Publication:
+        """Make the save the one that counts: the rename at the end of this is the moment."""
+        with saving_errors(f"{shown_path(self.directory)}: the save can't be completed"):
+            publication = self._publication()
+            with OutputFile(self._staged / PLAN_FILE, sync=self._sync) as file:
+                file.write(memoryview(publication.to_json()))
+            if self._sync:
+                for path in (self._staged / FILES_FOLDER, self._staged, self._work.path, self.directory):
+                    sync_directory(path)
+            os.rename(self._staged, self._work.path / COMMITTED)
+        return publication
+
+    def _publication(self) -> Publication:
+        present = {name for name in os.listdir(self.directory) if not os.path.isdir(self.directory / name)}
+        stale = {name for name in present if is_weights(name)} if self._has_tensors else set()
+        removed = (stale | self._removed & present) - self._written
+        changed = {name for name in self._written if is_weights(name) or not self._is_there_already(name)}
+        return Publication(
+            files=tuple(sorted(changed, key=publishing_order)), removed=tuple(sorted(removed, key=publishing_order))
+        )
+
+    def _is_there_already(self, name: str) -> bool:
+        """Whether the directory has a file of this name and content, so that it can stay as it is."""
+        target, staged = self.directory / name, self._staged / FILES_FOLDER / name
+        return (
+            target.is_file()
+            and target.stat().st_size == staged.stat().st_size
+            and target.read_bytes() == staged.read_bytes()
+        )
+
+    def _discard(self, error: BaseException) -> None:
+        """Undo what was done, and say so in the error if that fails; the next save then does it."""
+        try:
+            self._work.release()
+            for path in self._made:
+                os.rmdir(path)
+        except (OSError, SaveError) as failure:
+            error.add_note(f"What the interrupted save had written could not be removed: {failure}")
+
+
+def _check_name(name: str) -> None:
+    """Files beside the tensors may have any plain name but those of the tensors' own files."""
+    problem = "it leads into a directory" if "/" in name else file_name_problem(name)
+    if name == WORK_FOLDER or is_weights(name):
+        problem = "the save uses this name itself"
+    if problem is not None:
+        raise SaveError(f"{quoted(name)} can't be the name of a file beside the tensors: {problem}.")
+
+
+def save_directory(
+    directory: str | os.PathLike[str],
+    plan: ShardPlan,
+    source: TensorSource,
+    *,
+    files: Mapping[str, Buffer] = MappingProxyType({}),
+    metadata: Mapping[str, str] = HUB_METADATA,
+    sync: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Save tensors and the files beside them in one `DirectoryTransaction`, which see."""
+    with DirectoryTransaction(directory, sync=sync) as save:
+        save.write_tensors(plan, source, metadata=metadata, progress=progress)
+        for name, content in files.items():
+            save.write_file(name, content)
