@@ -1,0 +1,68 @@
+"""Which heads fit which features, decided from specs alone, before anything is imported or allocated. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.errors import CompositionError
+from zoo.interfaces.feature_spec import FeatureSpec
+from zoo.registry import Entry, registry
+from zoo.spec import ArchitectureSpec, FeatureRequirement, HeadSpec, TaskSpec
+
+__all__ = ["choose_head", "default_head", "unmet"]
+
+
+def unmet(requirement: FeatureRequirement, features: Sequence[FeatureSpec]) -> str | None:
+    """Why these features don't serve the requirement, or None when they do."""
+    if not features:
+        return f"needs {requirement.kind}, but there are no features"
+    reasons = [feature.unmet(requirement) for feature in features]
+    if all(reasons):
+        return reasons[0]
+    serving = [feature for feature, reason in zip(features, reasons, strict=True) if reason is None]
+    absent = sorted(set(requirement.strides) - {feature.stride for feature in serving})
+    if absent:
+        given = ", ".join(str(feature.stride) for feature in serving)
+        return f"needs {requirement.kind}s at strides {', '.join(map(str, absent))}; there are some at {given}"
+    return None
+
+
+def default_head(task: Entry[TaskSpec], features: Sequence[FeatureSpec]) -> Entry[HeadSpec] | None:
+    """The head that a task takes by default for these features, or None when it has none for their kinds."""
+    for feature in features:
+        name = task.spec.default_heads.get(feature.kind)
+        if name is not None:
+            own = registry().heads.find(f"{task.distribution}:{name}")
+            return own if own is not None else registry().heads.get(name)
+    return None
+
+
+def choose_head(
+    architecture: Entry[ArchitectureSpec], features: Sequence[FeatureSpec], task: Entry[TaskSpec], head: str | None = None
+) -> Entry[HeadSpec]:
+    """The head to build: the named one, or the task's default for these features.
+
+    Raises CompositionError, in one sentence with the reason, when there is none or it does not fit.
+    """
+    name, task_name = architecture.spec.name, task.spec.name
+    if head is not None:
+        entry = registry().heads.get(head)
+        if entry.spec.task != task_name:
+            raise CompositionError(f"The head '{head}' is for the task '{entry.spec.task}', not for '{task_name}'.")
+    else:
+        found = default_head(task, features)
+        if found is None:
+            given = ", ".join(sorted({f"{feature.modality} {feature.kind}" for feature in features}))
+            wanted = ", ".join(task.spec.default_heads) or "none"
+            raise CompositionError(
+                f"{name} can't do '{task_name}': it gives {given}, and the task has heads for {wanted} only.",
+                hint=f"`zoo info {name}` lists the tasks that it can do.",
+            )
+        entry = found
+    reason = unmet(entry.spec.requires, features)
+    if reason is not None:
+        raise CompositionError(
+            f"{name} can't do '{task_name}': its head '{entry.spec.name}' {reason}.",
+            hint=f"`zoo info {name}` lists the tasks that it can do.",
+        )
+    return entry

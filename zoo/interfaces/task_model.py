@@ -1,0 +1,115 @@
+"""A backbone, an optional neck and a head, bound into one model for a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from zoo.errors import CompositionError
+from zoo.interfaces.config import Config
+from zoo.interfaces.features import Features
+from zoo.interfaces.head import Head
+from zoo.interfaces.model import Model
+from zoo.interfaces.origin import Origin
+
+__all__ = ["ComposedTaskModel", "TaskModel"]
+
+
+@runtime_checkable
+class TaskModel(Protocol):
+    """What tasks, pipelines and the trainer need of a model."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the backbone."""
+        ...
+
+    @property
+    def ties(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of parameter names that are one tensor; the first of each is the one that is stored."""
+        ...
+
+    def forward(self, inputs: Mapping[str, Any], target: Any = None, denominators: Mapping[str, Tensor] | None = None) -> Any:
+        """The task's output; with a target, also its total loss and the named terms of it."""
+        ...
+
+
+class ComposedTaskModel(nn.Module):
+    """The default TaskModel: backbone -> neck -> head, with the head's shared parameters bound to the backbone's.
+
+    The loss is computed inside forward, so that sharded training and fused losses see one module.
+    """
+
+    origin: Origin | None = None
+    """Set by `zoo.load` and `zoo.create`."""
+
+    def __init__(self, backbone: Model, head: Head, neck: nn.Module | None = None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.head = head
+        self.bind()
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the backbone."""
+        return self.backbone.config
+
+    @property
+    def architecture(self) -> str | None:
+        """The full name of the backbone's architecture; None for a model that was put together by hand."""
+        return self.origin.architecture if self.origin is not None else None
+
+    @property
+    def task(self) -> str | None:
+        """The canonical id of the task."""
+        return self.origin.task if self.origin is not None else None
+
+    @property
+    def generation_config(self) -> Mapping[str, Any]:
+        """The contents of generation_config.json; empty when there was none."""
+        return self.origin.generation_config if self.origin is not None else {}
+
+    @property
+    def ties(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of parameter names that are one tensor; the backbone's comes first and is the one that is stored."""
+        return tuple((f"backbone.{theirs}", f"head.{ours}") for ours, theirs in self._shared().items())
+
+    def bind(self) -> None:
+        """Make the head's shared parameters the backbone's. To be called again after parameters were replaced."""
+        for ours, theirs in self._shared().items():
+            owner, _, name = ours.rpartition(".")
+            setattr(self.head.get_submodule(owner), name, self.backbone.get_parameter(theirs))
+
+    def forward(
+        self,
+        inputs: Mapping[str, Any],
+        target: Any = None,
+        denominators: Mapping[str, Tensor] | None = None,
+        **head_options: Any,
+    ) -> Any:
+        """inputs: the backbone's keyword arguments, as the preprocessor's `collate` makes them.
+
+        Returns the head's output. Given a target, its `loss` and `losses` are set; denominators are those of the whole accumulated batch.
+        """
+        features: Features = self.backbone(**inputs)
+        if self.neck is not None:
+            features = self.neck(features)
+        output = self.head(features, **head_options)
+        if target is not None:
+            output.loss, output.losses = self.head.loss(output, target, denominators)
+        return output
+
+    def _shared(self) -> dict[str, str]:
+        roles = self.backbone.shared_parameters
+        shared = {}
+        for ours, role in self.head.shared().items():
+            if role not in roles:
+                raise CompositionError(
+                    f"The head {type(self.head).__name__} wants to share the backbone's '{role}', "
+                    f"but {type(self.backbone).__name__} offers {', '.join(roles) or 'nothing'}."
+                )
+            shared[ours] = roles[role]
+        return shared

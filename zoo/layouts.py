@@ -1,0 +1,37 @@
+"""Which layout a pair of architecture and head is written in, and the key map of a layout."""
+
+from __future__ import annotations
+
+from zoo.interfaces.layout import LayoutConfigs
+from zoo.registry import Entry, registry, resolve_object
+from zoo.spec import ArchitectureSpec, HeadSpec, LayoutSpec
+from zoo.weights.key_map import KeyMap
+
+__all__ = ["key_map_of", "writable_layout"]
+
+
+def writable_layout(
+    architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec] | None
+) -> Entry[LayoutSpec] | None:
+    """The layout that the pair is saved in, None when no plugin brings one. One of the architecture's own plugin comes first."""
+    found = [
+        entry
+        for entry in registry().layouts.entries()
+        if entry.spec.write_config is not None
+        and _names(entry.spec.architecture, architecture)
+        and (head is None) == (entry.spec.head is None)
+        and (head is None or _names(entry.spec.head or "", head))
+    ]
+    found.sort(key=lambda entry: entry.distribution != architecture.distribution)
+    return found[0] if found else None
+
+
+def key_map_of(layout: Entry[LayoutSpec], configs: LayoutConfigs) -> KeyMap:
+    """The layout's key map, made for these configurations where it depends on them."""
+    key_map = resolve_object(layout.spec.key_map)
+    made: KeyMap = key_map if isinstance(key_map, KeyMap) else key_map(configs)
+    return made
+
+
+def _names(name: str, entry: Entry[ArchitectureSpec] | Entry[HeadSpec]) -> bool:
+    return name in (entry.spec.name, entry.full_name)

@@ -1,0 +1,361 @@
+"""Loading: from a reference to a model and its preprocessor; and models with random weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from zoo.checkpoint import DirectoryFiles, ModelFiles, read_json
+from zoo.composition import choose_head
+from zoo.errors import ConfigError, InvalidInput, NameNotFound, UntrainedHead
+from zoo.interfaces.config import Config
+from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
+from zoo.interfaces.model import Model
+from zoo.interfaces.origin import Origin
+from zoo.interfaces.preprocessor import Preprocessor
+from zoo.interfaces.task_model import ComposedTaskModel
+from zoo.layouts import key_map_of, writable_layout
+from zoo.log import logger
+from zoo.nn.attention import bind_attention
+from zoo.registry import Entry, registry, resolve_object
+from zoo.source import Source, open_source, preset_of
+from zoo.spec import ArchitectureSpec, HeadSpec, TaskSpec
+from zoo.weights.assign import LoadReport, assign_weights, decoded_encodings, plan_assignment
+from zoo.weights.derived import reset_derived
+from zoo.weights.dtype import choose_dtype, parse_dtype
+
+__all__ = ["create", "load"]
+
+DEFAULT_TASK = "default"
+"""As `task`: what the checkpoint's head is for or, where it has no head, the architecture's own default."""
+
+AnyModel = Model | ComposedTaskModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Composition:
+    """What is to be built: names and configurations, nothing allocated."""
+
+    architecture: Entry[ArchitectureSpec]
+    config: Config
+    task: Entry[TaskSpec] | None
+    head: Entry[HeadSpec] | None
+    head_config: Any
+
+    def build(self) -> AnyModel:
+        """The modules, on the current default device."""
+        backbone: Model = resolve_object(self.architecture.spec.model)(self.config)
+        if self.head is None or self.task is None:
+            return backbone
+        head = resolve_object(self.head.spec.head)(self.config.feature_specs(), self.head_config)
+        model: ComposedTaskModel = resolve_object(self.task.spec.model)(backbone, head)
+        return model
+
+    def origin(self, **facts: Any) -> Origin:
+        return Origin(
+            architecture=self.architecture.full_name,
+            head=self.head.full_name if self.head is not None else None,
+            task=self.task.spec.name if self.task is not None else None,
+            **facts,
+        )
+
+
+def load(
+    reference: str | os.PathLike[str],
+    *,
+    task: str | None = DEFAULT_TASK,
+    dtype: str | torch.dtype = "auto",
+    device: str | torch.device = "auto",
+    attention: str = "auto",
+    head: str | None = None,
+    init_head: bool = False,
+    labels: Sequence[str] | None = None,
+    num_labels: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Any, Any]:
+    """Load a model and its preprocessor.
+
+    reference: the name of an architecture or preset, a directory, a file, or pkg://DISTRIBUTION/path.
+    task: a task's name or alias; "default" for what the checkpoint's head is for; None for the bare backbone.
+    dtype: "auto" keeps what is stored, without a copy; otherwise "float32", "bfloat16", ... or a torch.dtype.
+    device: "auto" is the first accelerator, or the CPU. attention: the name of a backend, or "auto".
+    head: a head other than the task's default. init_head: initialise a head that the checkpoint has no weights for, drawing from `seed`;
+    it gets `labels`, or `num_labels` unnamed ones. progress: called with the bytes done and the bytes in all.
+
+    Returns (model, preprocessor), the model in evaluation mode; the preprocessor is None when the checkpoint has no files for one.
+    Raises children of ZooError: ReferenceNotFound, NameNotFound, ConfigError, CompositionError, UntrainedHead, CheckpointError, ...
+    """
+    source = open_source(reference)
+    composition = _compose(source, task, head, labels, num_labels)
+    trained = composition.head is None or (
+        source.layout.spec.head is not None and registry().heads.get(source.layout.spec.head) is composition.head
+    )
+    if not trained and not init_head:
+        raise _untrained(source, composition)
+    target_device = _parse_device(device)
+    model, report = _load_weights(source, composition, trained, dtype, target_device, seed, progress)
+    bind_attention(model, attention)
+    generation_config = read_json(source.files, "generation_config.json") or {}
+    model.origin = composition.origin(
+        reference=source.reference, generation_config=generation_config, report=report
+    )
+    return model.eval(), _load_preprocessor(source.architecture, source.files, source.metadata.config)
+
+
+def create(
+    config: str | os.PathLike[str] | Config | Mapping[str, Any],
+    *,
+    task: str | None = DEFAULT_TASK,
+    head: str | None = None,
+    seed: int = 0,
+    dtype: str | torch.dtype = "float32",
+    device: str | torch.device = "auto",
+    attention: str = "auto",
+    labels: Sequence[str] | None = None,
+    num_labels: int | None = None,
+) -> Any:
+    """A model with random weights, the same ones for the same seed, whatever the device and dtype.
+
+    config: an architecture's configuration, the contents of a config.json, a directory that holds one, or the name of a preset or of
+    an architecture (its default preset). The rest as in `load`.
+    """
+    values, architecture = _hub_config(config)
+    composition = _compose_from_config(architecture, values, task, head, labels, num_labels)
+    with torch.device("meta"):
+        model = composition.build()
+    model.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(model, ComposedTaskModel):
+        model.backbone.init_weights(generator)
+        model.head.init_weights(generator)
+        model.bind()
+    else:
+        model.init_weights(generator)
+    model.to(device=_parse_device(device), dtype=parse_dtype(dtype))
+    reset_derived(model, _parse_device(device))
+    bind_attention(model, attention)
+    model.origin = composition.origin()
+    return model.eval()
+
+
+def _compose(
+    source: Source, task: str | None, head: str | None, labels: Sequence[str] | None, num_labels: int | None
+) -> _Composition:
+    layout_head = registry().heads.get(source.layout.spec.head) if source.layout.spec.head is not None else None
+    if task == DEFAULT_TASK:
+        task = layout_head.spec.task if layout_head is not None else source.architecture.spec.default_task
+    return _with_head(source.architecture, source.configs, layout_head, task, head, labels, num_labels)
+
+
+def _compose_from_config(
+    architecture: Entry[ArchitectureSpec],
+    values: Mapping[str, Any],
+    task: str | None,
+    head: str | None,
+    labels: Sequence[str] | None,
+    num_labels: int | None,
+) -> _Composition:
+    config: Config = resolve_object(architecture.spec.config).from_hub(values)
+    task = architecture.spec.default_task if task == DEFAULT_TASK else task
+    if task is None:
+        return _with_head(architecture, LayoutConfigs(architecture=config), None, None, head, None, None)
+    chosen = choose_head(architecture, config.feature_specs(), registry().tasks.get(task), head)
+    layout = writable_layout(architecture, chosen)
+    if layout is None:
+        configs, layout_head = LayoutConfigs(architecture=config), None
+    else:
+        read = resolve_object(layout.spec.read_config)
+        configs, layout_head = read(ModelMetadata(format="safetensors", location="(config)", config=values)), chosen
+    return _with_head(architecture, configs, layout_head, task, head, labels, num_labels)
+
+
+def _with_head(
+    architecture: Entry[ArchitectureSpec],
+    configs: LayoutConfigs,
+    layout_head: Entry[HeadSpec] | None,
+    task: str | None,
+    head: str | None,
+    labels: Sequence[str] | None,
+    num_labels: int | None,
+) -> _Composition:
+    """Choose the head. configs.head is the configuration of layout_head, which need not be the one that is wanted."""
+    config = configs.architecture
+    if task is None:
+        if head is not None:
+            raise InvalidInput(f"head={head!r} was given together with task=None, which means the bare backbone.")
+        return _Composition(architecture=architecture, config=config, task=None, head=None, head_config=None)
+    task_entry = registry().tasks.get(task)
+    if head is None and layout_head is not None and layout_head.spec.task == task_entry.spec.name:
+        chosen = layout_head
+    else:
+        chosen = choose_head(architecture, config.feature_specs(), task_entry, head)
+    if layout_head is chosen:
+        head_config = configs.head
+    else:
+        head_config = _fresh_head_config(architecture, chosen, config)
+    wanted = _label_names(labels, num_labels)
+    if wanted is not None and wanted != getattr(head_config, "labels", None):
+        if not hasattr(head_config, "labels"):
+            raise InvalidInput(f"The head '{chosen.spec.name}' has no labels, so labels and num_labels have no meaning for it.")
+        head_config = head_config.replace(labels=wanted)
+    return _Composition(
+        architecture=architecture, config=config, task=task_entry, head=chosen, head_config=head_config
+    )
+
+
+def _fresh_head_config(architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec], config: Config) -> Any:
+    """The configuration of a head that the checkpoint does not have: what the pair's layout makes of the backbone's, or the defaults."""
+    layout = writable_layout(architecture, head)
+    if layout is None:
+        return resolve_object(head.spec.config)()
+    metadata = ModelMetadata(format="safetensors", location="(config)", config=config.to_hub())
+    configs: LayoutConfigs = resolve_object(layout.spec.read_config)(metadata)
+    return configs.head
+
+
+def _label_names(labels: Sequence[str] | None, num_labels: int | None) -> tuple[str, ...] | None:
+    if labels is not None:
+        if num_labels not in (None, len(labels)):
+            raise InvalidInput(f"num_labels={num_labels}, but {len(labels)} labels were given.")
+        return tuple(labels)
+    if num_labels is None:
+        return None
+    if num_labels < 1:
+        raise InvalidInput(f"num_labels must be above 0, found {num_labels}.")
+    return tuple(f"LABEL_{index}" for index in range(num_labels))
+
+
+def _untrained(source: Source, composition: _Composition) -> UntrainedHead:
+    assert composition.head is not None and composition.task is not None
+    has = f"a trained '{source.layout.spec.head}' head" if source.layout.spec.head is not None else "no head"
+    return UntrainedHead(
+        f"{source.metadata.location}: there are no trained weights for the head '{composition.head.spec.name}', "
+        f"which the task '{composition.task.spec.name}' needs; the checkpoint has {has}.",
+        hint="Pass init_head=True to initialise it (to train it), with num_labels=N or labels=[...] where it has labels; or task=None for the bare backbone.",
+    )
+
+
+def _load_weights(
+    source: Source,
+    composition: _Composition,
+    trained: bool,
+    dtype: str | torch.dtype,
+    device: torch.device,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[AnyModel, LoadReport]:
+    chosen_dtype = choose_dtype(source.checkpoint.values(), dtype, _declared_dtype(source.metadata.config))
+    with torch.device("meta"):
+        model = composition.build()
+    bare = not isinstance(model, ComposedTaskModel)
+    prefix = "backbone." if bare else ""
+    targets = {prefix + name: tensor for name, tensor in (*model.named_parameters(), *_persistent_buffers(model))}
+    untrained = () if trained else tuple(name for name in targets if name.startswith("head."))
+    unused = {"head.": f"it belongs to the head '{source.layout.spec.head}', which was not asked for"} if bare or not trained else {}
+    assignment = plan_assignment(
+        targets,
+        source.checkpoint,
+        key_map_of(source.layout, source.configs),
+        ties=() if bare else model.ties,
+        unused=unused,
+        untrained=untrained,
+        location=source.metadata.location,
+    )
+    assign_weights(
+        model, assignment, source.checkpoint, prefix=prefix, dtype=chosen_dtype, device=device, progress=progress
+    )
+    if isinstance(model, ComposedTaskModel):
+        if untrained:
+            _initialise_head(model, device, seed)
+        model.bind()
+    reset_derived(model, device)
+    for name, reason in assignment.ignored.items():
+        logger.debug("%s: ignored, since %s", name, reason)
+    if untrained:
+        logger.warning("untrained, initialised from seed %d: %s", seed, ", ".join(untrained))
+    report = LoadReport(
+        ignored=assignment.ignored,
+        duplicates=tuple(assignment.duplicates),
+        decoded=decoded_encodings(assignment, source.checkpoint),
+        untrained=untrained,
+    )
+    return model, report
+
+
+def _initialise_head(model: ComposedTaskModel, device: torch.device, seed: int) -> None:
+    dtype = next(model.backbone.parameters()).dtype
+    model.head.to_empty(device="cpu")
+    model.head.init_weights(torch.Generator().manual_seed(seed))
+    model.head.to(device=device, dtype=dtype)
+
+
+def _persistent_buffers(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    stored = model.state_dict(keep_vars=True).keys()
+    return [(name, buffer) for name, buffer in model.named_buffers() if name in stored]
+
+
+def _load_preprocessor(
+    architecture: Entry[ArchitectureSpec], files: ModelFiles, config: Mapping[str, Any]
+) -> Preprocessor | None:
+    spec = registry().preprocessors.get(architecture.spec.preprocessor).spec
+    preprocessor: Preprocessor | None = resolve_object(spec.preprocessor).from_files(files, config)
+    if preprocessor is None:
+        logger.info("%s: no files for the preprocessor '%s'; it is None", files.location, spec.name)
+    return preprocessor
+
+
+def _hub_config(
+    config: str | os.PathLike[str] | Config | Mapping[str, Any],
+) -> tuple[Mapping[str, Any], Entry[ArchitectureSpec]]:
+    """The contents of config.json that are meant, and the architecture that they are of."""
+    if isinstance(config, (str, os.PathLike)):
+        return _hub_config_by_name(config)
+    if isinstance(config, Mapping):
+        name = config.get("model_type")
+        if not isinstance(name, str):
+            raise ConfigError(f"field 'model_type': expected the name of an architecture, found {name!r}.")
+        entry = registry().architecture_for_model_type(name)
+        return config, entry if entry is not None else registry().architectures.get(name)
+    path = f"{type(config).__module__}:{type(config).__qualname__}"
+    for entry in registry().architectures.entries():
+        if entry.spec.config == path:
+            return config.to_hub(), entry
+    raise NameNotFound(f"No registered architecture has configurations of the type {path}.")
+
+
+def _hub_config_by_name(reference: str | os.PathLike[str]) -> tuple[Mapping[str, Any], Entry[ArchitectureSpec]]:
+    if isinstance(reference, str) and not Path(reference).is_dir():
+        preset = preset_of(reference)
+        if preset is None:
+            registry().presets.get(reference)  # raises, with near matches
+            raise AssertionError(f"{reference} is a preset")
+        name = preset.spec.architecture
+        own = registry().architectures.find(f"{preset.distribution}:{name}")
+        return preset.spec.config, own if own is not None else registry().architectures.get(name)
+    values = read_json(DirectoryFiles(Path(reference)), "config.json")
+    if values is None:
+        raise ConfigError(f"{os.fspath(reference)}: there is no config.json in this directory.")
+    return _hub_config(values)
+
+
+def _declared_dtype(config: Mapping[str, Any]) -> object:
+    return config.get("dtype") or config.get("torch_dtype")
+
+
+def _parse_device(device: str | torch.device) -> torch.device:
+    if isinstance(device, torch.device):
+        return device
+    if device != "auto":
+        try:
+            return torch.device(device)
+        except RuntimeError as error:
+            raise InvalidInput(f"device={device!r} is no device: {str(error).splitlines()[0]}") from error
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator if accelerator is not None else torch.device("cpu")

@@ -1,0 +1,1 @@
+"""What architectures share: attention, norms, rotary embedding. Import from the modules."""

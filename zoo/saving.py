@@ -1,0 +1,163 @@
+"""Saving: a model as a directory in the Hub's layout, which transformers and others read."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.checkpoint import DirectoryTransaction, ShardPlan, TensorPlan, parse_size, plan_shards
+from zoo.errors import SaveError
+from zoo.interfaces.layout import LayoutConfigs
+from zoo.interfaces.model import Model
+from zoo.interfaces.origin import Origin
+from zoo.interfaces.preprocessor import Preprocessor
+from zoo.interfaces.task_model import ComposedTaskModel
+from zoo.layouts import key_map_of, writable_layout
+from zoo.registry import Entry, registry, resolve_object
+from zoo.spec import LayoutSpec
+from zoo.weights.key_map import Match
+from zoo.weights.mapped import DTYPES
+
+__all__ = ["save"]
+
+
+def save(
+    model: Model | ComposedTaskModel,
+    directory: str | os.PathLike[str],
+    *,
+    preprocessor: Preprocessor | None = None,
+    max_shard_size: int | str = "10GB",
+    sync: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write a model that `zoo.load` or `zoo.create` made, as a directory that zoo and transformers load.
+
+    preprocessor: written beside it (tokenizer.json, ...). max_shard_size: bytes of tensors per file, or "10GB", "500MB". sync: flush to disk.
+    progress: called with the bytes done and the bytes in all.
+
+    All or nothing: until the new files are complete, what was in the directory stays. Tensors that are tied are stored once; the
+    bytes depend on the contents alone. Returns the directory.
+    Raises SaveError when the model has no layout to be written in, or writing fails.
+    """
+    target = Path(directory)
+    shard_size = parse_size(max_shard_size)
+    origin = model.origin
+    if origin is None:
+        raise SaveError(
+            "This model was not made by `zoo.load` or `zoo.create`, so its architecture has no name to be saved under.",
+            hint="Set `model.origin = zoo.interfaces.origin.Origin(architecture=..., head=..., task=...)`.",
+        )
+    layout = _layout(origin)
+    configs = _configs(model)
+    tensors = _tensors(model)
+    stored = _stored(layout, configs, tensors)
+    plan = plan_shards([stored_plan for stored_plan, _ in stored.values()], shard_size)
+    config = _hub_config(layout, configs, tensors)
+    with DirectoryTransaction(target, sync=sync) as output:
+        output.write_tensors(plan, _source(stored, tensors), progress=_counted(plan, progress))
+        output.write_file("config.json", _json(config))
+        if origin.generation_config:
+            output.write_file("generation_config.json", _json(origin.generation_config))
+        if preprocessor is not None:
+            for name, content in preprocessor.files().items():
+                output.write_file(name, content)
+    return target
+
+
+def _layout(origin: Origin) -> Entry[LayoutSpec]:
+    architecture = registry().architectures.get(origin.architecture)
+    head = registry().heads.get(origin.head) if origin.head is not None else None
+    layout = writable_layout(architecture, head)
+    if layout is None:
+        with_head = f" with the head '{head.spec.name}'" if head is not None else ""
+        raise SaveError(f"No installed plugin says how '{architecture.spec.name}'{with_head} is written.")
+    return layout
+
+
+def _configs(model: Model | ComposedTaskModel) -> LayoutConfigs:
+    if isinstance(model, ComposedTaskModel):
+        return LayoutConfigs(architecture=model.config, head=model.head.config)
+    return LayoutConfigs(architecture=model.config)
+
+
+def _tensors(model: Model | ComposedTaskModel) -> dict[str, Tensor]:
+    """Canonical name -> tensor, of what is stored: not the other names of tied tensors, nor what is derived."""
+    prefix = "" if isinstance(model, ComposedTaskModel) else "backbone."
+    ties = model.ties if isinstance(model, ComposedTaskModel) else ()
+    dropped = {name for group in ties for name in group[1:]}
+    return {
+        prefix + name: tensor for name, tensor in model.state_dict(keep_vars=True).items() if name not in dropped
+    }
+
+
+def _stored(
+    layout: Entry[LayoutSpec], configs: LayoutConfigs, tensors: Mapping[str, Tensor]
+) -> dict[str, tuple[TensorPlan, Match]]:
+    """Stored name -> what is written under it, and the rule that makes it."""
+    matches, unclaimed = key_map_of(layout, configs).match_model(tensors)
+    if unclaimed:
+        raise SaveError(f"The layout '{layout.full_name}' has no place for {', '.join(unclaimed)}.")
+    stored = {}
+    for match in matches:
+        absent = [name for name in match.model if name not in tensors]
+        if absent:
+            raise SaveError(f"The layout '{layout.full_name}' stores {match.stored} together with {', '.join(absent)}, which the model lacks.")
+        shapes = [torch.empty_like(tensors[name], device="meta") for name in match.model]
+        for name, tensor in zip(match.stored, match.operation.save(shapes), strict=True):
+            if tensor.dtype not in DTYPES:
+                raise SaveError(f"Tensor '{name}' is of {tensor.dtype}, which safetensors can't hold.")
+            stored[name] = (TensorPlan(name, DTYPES[tensor.dtype], tuple(tensor.shape)), match)
+    return stored
+
+
+def _source(
+    stored: Mapping[str, tuple[TensorPlan, Match]], tensors: Mapping[str, Tensor]
+) -> Callable[[str], Iterator[memoryview]]:
+    def source(name: str) -> Iterator[memoryview]:
+        match = stored[name][1]
+        made = match.operation.save([tensors[key].detach() for key in match.model])[match.stored.index(name)]
+        yield from _bytes_of(made.cpu().contiguous())
+
+    return source
+
+
+def _bytes_of(tensor: Tensor) -> Iterator[memoryview]:
+    """The tensor's memory, without a copy and without numpy. The tensor lives until the generator ends."""
+    if tensor.numel():
+        size = tensor.numel() * tensor.element_size()
+        yield memoryview((ctypes.c_char * size).from_address(tensor.data_ptr())).cast("B")
+
+
+def _hub_config(layout: Entry[LayoutSpec], configs: LayoutConfigs, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    assert layout.spec.write_config is not None
+    config: dict[str, Any] = dict(resolve_object(layout.spec.write_config)(configs))
+    floating = [tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()]
+    if floating:
+        name = str(max(set(floating), key=floating.count)).removeprefix("torch.")
+        key = "torch_dtype" if "torch_dtype" in config and "dtype" not in config else "dtype"
+        config[key] = name
+    return config
+
+
+def _json(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(dict(values), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _counted(plan: ShardPlan, progress: Callable[[int, int], None] | None) -> Callable[[int], None] | None:
+    if progress is None:
+        return None
+    done = 0
+
+    def report(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, plan.total_size)
+
+    return report

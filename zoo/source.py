@@ -1,0 +1,183 @@
+"""From a name or reference to an opened checkpoint whose architecture, layout and configuration are known. Torch-free.
+
+Only headers and small files are read here, so that `zoo info` and every refusal cost nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.checkpoint import Checkpoint, ModelFiles, open_checkpoint, read_json
+from zoo.errors import ConfigError, NameNotFound, ReferenceNotFound, UnsupportedFeature, ZooError
+from zoo.hub import is_reference, locate
+from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
+from zoo.log import logger
+from zoo.registry import Entry, registry, resolve_object
+from zoo.spec import ArchitectureSpec, LayoutSpec, PresetSpec
+
+__all__ = ["Source", "open_source"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """An opened checkpoint and what is known of it before any tensor is read.
+
+    reference: what the user gave. preset: the preset that it led to, if it was one. files: config.json and its kind.
+    """
+
+    reference: str
+    checkpoint: Checkpoint
+    files: ModelFiles
+    metadata: ModelMetadata
+    architecture: Entry[ArchitectureSpec]
+    layout: Entry[LayoutSpec]
+    configs: LayoutConfigs
+    preset: Entry[PresetSpec] | None = None
+
+
+def open_source(reference: str | os.PathLike[str]) -> Source:
+    """Open what a reference, preset or architecture name means.
+
+    A string that is written as a path or has a scheme is a reference; otherwise names come before the file system,
+    so that a directory called `llama` is reached as `./llama`.
+    """
+    if isinstance(reference, str) and not is_reference(reference):
+        preset = preset_of(reference)
+        if preset is not None:
+            return _open_path(_locate_preset(preset), reference, preset)
+        if not Path(reference).exists():
+            raise _unknown_name(reference)
+    return _open_path(locate(reference), os.fspath(reference), None)
+
+
+def preset_of(name: str) -> Entry[PresetSpec] | None:
+    """The preset of that name, or the default preset of the architecture of that name; None when it is neither."""
+    preset = registry().presets.find(name)
+    if preset is not None:
+        return preset
+    architecture = registry().architectures.find(name)
+    if architecture is None:
+        return None
+    if architecture.spec.default_preset is None:
+        raise NameNotFound(
+            f"The architecture '{name}' has no default preset, so there are no weights to load by that name.",
+            hint="Pass a directory or file, or `zoo.create` for random weights.",
+        )
+    return registry().presets.get(f"{architecture.distribution}:{architecture.spec.default_preset}")
+
+
+def _unknown_name(name: str) -> ZooError:
+    """The registry's own error, with near matches of both kinds, for a string that is neither a name nor a path."""
+    try:
+        registry().architectures.get(name)
+    except NameNotFound as error:
+        presets = ", ".join(entry.spec.name for entry in registry().presets.entries())
+        return NameNotFound(
+            f"{error.message} It is no preset either{f' (there are: {presets})' if presets else ''}, "
+            "and there is no such file or directory.",
+            hint=error.hint,
+        )
+    raise AssertionError(f"{name} is an architecture")  # preset_of found it before
+
+
+def _locate_preset(preset: Entry[PresetSpec]) -> Path:
+    """The first of the preset's sources that can be had; an error that tells why each of them can't."""
+    reasons = []
+    for source in preset.spec.sources:
+        try:
+            path = locate(source)
+        except (ReferenceNotFound, UnsupportedFeature) as error:
+            reasons.append(str(error))
+        else:
+            logger.info("preset %s: using %s", preset.spec.name, source)
+            return path
+    listing = "\n".join(f"- {reason}" for reason in reasons)
+    raise ReferenceNotFound(f"None of the sources of the preset '{preset.spec.name}' can be had:\n{listing}")
+
+
+def _open_path(path: Path, reference: str, preset: Entry[PresetSpec] | None) -> Source:
+    checkpoint = open_checkpoint(path)
+    files = checkpoint.side_files
+    metadata = ModelMetadata(
+        format=checkpoint.format,
+        location=str(path),
+        config=read_json(files, "config.json") or {},
+        metadata=checkpoint.metadata,
+        tensors=checkpoint,
+    )
+    layout = _find_layout(metadata, files)
+    architecture = registry().architectures.get(_qualified(layout, layout.spec.architecture))
+    try:
+        configs = resolve_object(layout.spec.read_config)(metadata)
+    except ConfigError as error:
+        raise ConfigError(f"{_config_place(metadata, files)}: {error.message}", hint=error.hint) from error
+    return Source(
+        reference=reference,
+        checkpoint=checkpoint,
+        files=files,
+        metadata=metadata,
+        architecture=architecture,
+        layout=layout,
+        configs=configs,
+        preset=preset,
+    )
+
+
+def _qualified(layout: Entry[LayoutSpec], architecture: str) -> str:
+    """The architecture's full name when the layout's own plugin brings it, so that a second claimant of the bare name is no obstacle."""
+    own = f"{layout.distribution}:{architecture}"
+    return own if registry().architectures.find(own) is not None else architecture
+
+
+def _find_layout(metadata: ModelMetadata, files: ModelFiles) -> Entry[LayoutSpec]:
+    matching = [entry for entry in registry().layouts.entries() if resolve_object(entry.spec.matches)(metadata)]
+    matching = [entry for entry in matching if not entry.spec.fallback] or matching
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        named = ", ".join(f"{entry.full_name} {entry.version}" for entry in matching)
+        raise ConfigError(f"{metadata.location}: several layouts recognise this checkpoint: {named}.")
+    if metadata.format == "safetensors" and not metadata.config:
+        raise ConfigError(
+            f"{files.location}: there is no config.json, so the architecture of these tensors is not known.",
+            hint="Copy config.json from where the weights came from into this directory.",
+        )
+    raise _unknown_architecture(metadata, files)
+
+
+def _unknown_architecture(metadata: ModelMetadata, files: ModelFiles) -> ZooError:
+    key, name = _declared_architecture(metadata)
+    place = _config_place(metadata, files)
+    if name is None:
+        return ConfigError(f"{place}: field '{key}' is missing; it names the architecture.")
+    if not isinstance(name, str):
+        return ConfigError(f"{place}: field '{key}': expected str, found {type(name).__name__} {name!r}.")
+    known = registry().architecture_for_model_type(name)
+    if known is not None:
+        classes = metadata.config.get("architectures")
+        detail = f" with architectures={classes!r}" if classes else ""
+        return ConfigError(
+            f"{place}: the architecture '{known.full_name}' reads {key}={name!r}, "
+            f"but none of its layouts fits this checkpoint ({metadata.format}{detail})."
+        )
+    available = sorted({kind for entry in registry().architectures.entries() for kind in entry.spec.model_types})
+    error = NameNotFound(f"{place}: no installed plugin reads {key}={name!r}; installed are: {', '.join(available) or 'none'}.")
+    try:
+        registry().architectures.get(name)
+    except NameNotFound as found:
+        error.hint = found.hint
+    return NameNotFound(error.message, hint=error.hint)
+
+
+def _declared_architecture(metadata: ModelMetadata) -> tuple[str, Any]:
+    if metadata.config:
+        return "model_type", metadata.config.get("model_type")
+    return "general.architecture", metadata.metadata.get("general.architecture")
+
+
+def _config_place(metadata: ModelMetadata, files: ModelFiles) -> str:
+    return str(Path(files.location) / "config.json") if metadata.config else metadata.location
+

@@ -1,0 +1,1 @@
+"""One module per task: its head, its output type, its pipeline. Import from the modules."""

@@ -1,0 +1,37 @@
+"""The configurations of the heads that the core brings. Torch-free, since layouts read and write them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zoo.interfaces.config import TypedConfig
+
+__all__ = ["CausalLMHeadConfig", "LastTokenClassifierConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalLMHeadConfig(TypedConfig):
+    """vocab_size: how many tokens are scored. tied: whether the weight is the backbone's input embedding."""
+
+    vocab_size: int
+    tied: bool = False
+    bias: bool = False
+    initializer_range: float = 0.02
+
+    def validate(self) -> None:
+        self.require_positive("vocab_size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastTokenClassifierConfig(TypedConfig):
+    """labels: their names, in the order of the scores. pad_token_id: what marks padding when no mask is given."""
+
+    labels: tuple[str, ...] = ("LABEL_0", "LABEL_1")
+    pad_token_id: int | None = None
+    initializer_range: float = 0.02
+
+    def validate(self) -> None:
+        if not self.labels:
+            raise self.invalid("labels", "must name at least one label")
+        if len(set(self.labels)) != len(self.labels):
+            raise self.invalid("labels", "a label is named twice")

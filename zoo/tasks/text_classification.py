@@ -1,0 +1,125 @@
+"""Text classification: a label for a text, from a decoder's last real token, and the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, overload
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.errors import InvalidInput, PreprocessorError
+from zoo.interfaces.feature_spec import FeatureSpec
+from zoo.interfaces.features import Features
+from zoo.interfaces.head import Head
+from zoo.interfaces.preprocessor import Preprocessor
+from zoo.interfaces.pytree import register_pytree
+from zoo.interfaces.task_model import ComposedTaskModel
+from zoo.tasks.head_configs import LastTokenClassifierConfig
+
+__all__ = ["ClassificationOutput", "LabelScore", "LastTokenClassifier", "TextClassificationPipeline"]
+
+
+@register_pytree()
+@dataclass
+class ClassificationOutput:
+    """logits: (batch, labels). loss and its terms when a target was given."""
+
+    logits: Tensor
+    loss: Tensor | None = None
+    losses: dict[str, Tensor] = field(default_factory=dict)
+
+
+class LastTokenClassifier(Head):
+    """A linear map of the last real token, the only one that a causal backbone lets see the whole text (GPT, Radford et al., 2018)."""
+
+    config: LastTokenClassifierConfig
+
+    def __init__(self, features: tuple[FeatureSpec, ...], config: LastTokenClassifierConfig) -> None:
+        super().__init__(features, config)
+        self.weight = nn.Parameter(torch.empty(len(config.labels), features[0].channels))
+
+    def forward(self, features: Features, **options: Any) -> ClassificationOutput:
+        """features.tokens: (batch, length, channels); features.mask tells the real tokens, on whichever side the padding is."""
+        tokens = features.tokens
+        assert tokens is not None
+        if features.mask is None:
+            last = tokens[:, -1]
+        else:
+            positions = torch.arange(tokens.shape[1], device=tokens.device)
+            index = (positions * features.mask).argmax(dim=-1)
+            last = tokens[torch.arange(tokens.shape[0], device=tokens.device), index]
+        return ClassificationOutput(F.linear(last, self.weight))
+
+    def init_weights(self, generator: torch.Generator) -> None:
+        nn.init.normal_(self.weight, std=self.config.initializer_range, generator=generator)
+
+    def count(self, target: Tensor) -> dict[str, Tensor]:
+        return {"label": torch.tensor(target.shape[0], device=target.device)}
+
+    def loss(
+        self, output: ClassificationOutput, target: Tensor, denominators: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """target: (batch,) indices of labels."""
+        total = (denominators or self.count(target))["label"]
+        loss = F.cross_entropy(output.logits.float(), target, reduction="sum") / total
+        return loss, {"label": loss}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """A label and its probability."""
+
+    label: str
+    score: float
+
+
+class TextClassificationPipeline:
+    """Texts to labels with their probabilities, the likeliest first."""
+
+    def __init__(self, model: ComposedTaskModel, preprocessor: Preprocessor | None) -> None:
+        if preprocessor is None:
+            raise PreprocessorError(
+                "The checkpoint has no tokenizer, which text-classification needs.",
+                hint="Copy tokenizer.json and tokenizer_config.json into its directory.",
+            )
+        self.model = model
+        self.preprocessor = preprocessor
+
+    @overload
+    def __call__(self, inputs: str, *, top: int | None = None, batch_size: int = 8) -> list[LabelScore]: ...
+    @overload
+    def __call__(
+        self, inputs: Iterable[str], *, top: int | None = None, batch_size: int = 8
+    ) -> list[list[LabelScore]]: ...
+    def __call__(
+        self, inputs: str | Iterable[str], *, top: int | None = None, batch_size: int = 8
+    ) -> list[LabelScore] | list[list[LabelScore]]:
+        """One text, or several in batches. top: how many labels to return; all by default."""
+        if isinstance(inputs, str):
+            return next(self.iterate([inputs], top=top, batch_size=1))
+        return list(self.iterate(inputs, top=top, batch_size=batch_size))
+
+    def iterate(self, inputs: Iterable[str], *, top: int | None = None, batch_size: int = 8) -> Iterator[list[LabelScore]]:
+        """The results of many texts, one by one, with one batch of them in memory."""
+        if batch_size < 1:
+            raise InvalidInput(f"batch_size must be above 0, found {batch_size}.")
+        if top is not None and top < 1:
+            raise InvalidInput(f"top must be above 0, found {top}.")
+        remaining = iter(inputs)
+        while batch := list(islice(remaining, batch_size)):
+            yield from self._classify(batch, top)
+
+    def _classify(self, texts: Sequence[str], top: int | None) -> Iterator[list[LabelScore]]:
+        device = next(self.model.parameters()).device
+        collated = self.preprocessor.collate(self.preprocessor(texts))
+        inputs = {name: value.to(device) for name, value in collated.items() if value is not None}
+        with torch.inference_mode():
+            scores = self.model(inputs).logits.float().softmax(dim=-1).cpu()
+        labels = self.model.head.config.labels
+        for row in scores.tolist():
+            ranked = sorted(zip(labels, row, strict=True), key=lambda pair: -pair[1])
+            yield [LabelScore(label, score) for label, score in ranked[:top]]
