@@ -1,0 +1,1 @@
+"""Llama for zoo: the architecture, its layouts on disk, and presets. Import from the modules."""
