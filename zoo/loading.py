@@ -128,18 +128,15 @@ def create(
     """
     values, architecture = _hub_config(config)
     composition = _compose_from_config(architecture, values, task, head, labels, num_labels)
+    target_device = _parse_device(device)
     with torch.device("meta"):
         model = composition.build()
-    model.to_empty(device="cpu")
-    generator = torch.Generator().manual_seed(seed)
+    if target_device.type != "meta":
+        _initialise(model, torch.Generator().manual_seed(seed))
+    model.to(device=target_device, dtype=parse_dtype(dtype))
     if isinstance(model, ComposedTaskModel):
-        model.backbone.init_weights(generator)
-        model.head.init_weights(generator)
-        model.bind()
-    else:
-        model.init_weights(generator)
-    model.to(device=_parse_device(device), dtype=parse_dtype(dtype))
-    reset_derived(model, _parse_device(device))
+        model.bind()  # a move to another kind of device makes new parameters, and tied ones two
+    reset_derived(model, target_device)
     bind_attention(model, attention)
     model.origin = composition.origin()
     return model.eval()
@@ -287,6 +284,17 @@ def _load_weights(
         untrained=untrained,
     )
     return model, report
+
+
+def _initialise(model: AnyModel, generator: torch.Generator) -> None:
+    """Random weights, drawn on the CPU and in float32, so that they are the same wherever they go."""
+    model.to_empty(device="cpu")
+    if isinstance(model, ComposedTaskModel):
+        model.bind()
+        model.backbone.init_weights(generator)
+        model.head.init_weights(generator)
+    else:
+        model.init_weights(generator)
 
 
 def _initialise_head(model: ComposedTaskModel, device: torch.device, seed: int) -> None:

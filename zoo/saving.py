@@ -157,7 +157,7 @@ def _counted(plan: ShardPlan, progress: Callable[[int, int], None] | None) -> Ca
 
     def report(count: int) -> None:
         nonlocal done
-        done += count
+        done = min(done + count, plan.total_size)  # what is counted includes headers
         progress(done, plan.total_size)
 
     return report

