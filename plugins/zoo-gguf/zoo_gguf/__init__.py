@@ -1,0 +1,1 @@
+"""GGUF, the checkpoint format of llama.cpp, for zoo. Found through the entry point; import from the modules."""
