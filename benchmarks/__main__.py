@@ -134,7 +134,7 @@ def resident_of_weights(path: str) -> int:
 import shutil, tempfile, zoo, torch, tokenizers
 from pathlib import Path
 import zoo.loading, zoo_llama.model, zoo_llama.keys, zoo_llama.layouts, zoo.registry
-import zoo.task.text_generation, zoo.preprocess.text
+import zoo.tasks.text_generation, zoo.preprocess.text
 folder = tempfile.mkdtemp()
 for name in ('config.json', 'model.safetensors'):
     Path(folder, name).symlink_to(Path({path!r}, name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +23,7 @@ from zoo.registry import Entry, registry, resolve_object
 from zoo.spec import LayoutSpec
 from zoo.weights.key_map import Match
 from zoo.weights.mapped import DTYPES
+from zoo.weights.memory import memory_of
 
 __all__ = ["save"]
 
@@ -123,16 +123,10 @@ def _source(
     def source(name: str) -> Iterator[memoryview]:
         match = stored[name][1]
         made = match.operation.save([tensors[key].detach() for key in match.model])[match.stored.index(name)]
-        yield from _bytes_of(made.cpu().contiguous())
+        contents = made.cpu().contiguous()  # lives until the generator ends
+        yield memory_of(contents)
 
     return source
-
-
-def _bytes_of(tensor: Tensor) -> Iterator[memoryview]:
-    """The tensor's memory, without a copy and without numpy. The tensor lives until the generator ends."""
-    if tensor.numel():
-        size = tensor.numel() * tensor.element_size()
-        yield memoryview((ctypes.c_char * size).from_address(tensor.data_ptr())).cast("B")
 
 
 def _hub_config(layout: Entry[LayoutSpec], configs: LayoutConfigs, tensors: Mapping[str, Tensor]) -> dict[str, Any]:

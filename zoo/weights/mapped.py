@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo.checkpoint import EncodedBytes, StoredBytes, TensorRecord, read_bytes
 from zoo.checkpoint.dtypes import DType
 from zoo.errors import MalformedCheckpoint, UnsupportedFeature
+from zoo.weights.memory import memory_of
 
 __all__ = ["DTYPES", "TORCH_DTYPES", "MappedFiles", "torch_dtype"]
 
@@ -88,11 +89,11 @@ class MappedFiles:
 
     def _decoded(self, record: TensorRecord, dtype: torch.dtype) -> Tensor:
         flat = torch.empty(record.nbytes, dtype=torch.uint8)
-        filled = 0
+        memory, filled = memory_of(flat), 0
         for chunk in read_bytes(record):
-            part = torch.frombuffer(bytearray(chunk) if memoryview(chunk).readonly else chunk, dtype=torch.uint8)
-            flat[filled : filled + part.numel()] = part
-            filled += part.numel()
+            part = memoryview(chunk).cast("B")
+            memory[filled : filled + len(part)] = part
+            filled += len(part)
         return flat.view(dtype).view(record.shape)
 
 
