@@ -14,6 +14,7 @@ from torch import nn
 from zoo.checkpoint import DirectoryFiles, ModelFiles, read_json
 from zoo.composition import choose_head
 from zoo.errors import ConfigError, InvalidInput, NameNotFound, UntrainedHead
+from zoo.hub import is_reference, locate
 from zoo.interfaces.config import Config
 from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
 from zoo.interfaces.model import Model
@@ -24,7 +25,7 @@ from zoo.layouts import key_map_of, writable_layout
 from zoo.log import logger
 from zoo.nn.attention import bind_attention
 from zoo.registry import Entry, registry, resolve_object
-from zoo.source import Source, open_source, preset_of
+from zoo.source import Source, open_source, preset_of, unknown_name
 from zoo.spec import ArchitectureSpec, HeadSpec, TaskSpec
 from zoo.weights.assign import LoadReport, assign_weights, decoded_encodings, plan_assignment
 from zoo.weights.derived import reset_derived
@@ -339,15 +340,15 @@ def _hub_config(
 
 
 def _hub_config_by_name(reference: str | os.PathLike[str]) -> tuple[Mapping[str, Any], Entry[ArchitectureSpec]]:
-    if isinstance(reference, str) and not Path(reference).is_dir():
+    if isinstance(reference, str) and not is_reference(reference):
         preset = preset_of(reference)
-        if preset is None:
-            registry().presets.get(reference)  # raises, with near matches
-            raise AssertionError(f"{reference} is a preset")
-        name = preset.spec.architecture
-        own = registry().architectures.find(f"{preset.distribution}:{name}")
-        return preset.spec.config, own if own is not None else registry().architectures.get(name)
-    values = read_json(DirectoryFiles(Path(reference)), "config.json")
+        if preset is not None:
+            name = preset.spec.architecture
+            own = registry().architectures.find(f"{preset.distribution}:{name}")
+            return preset.spec.config, own if own is not None else registry().architectures.get(name)
+        if not Path(reference).exists():
+            raise unknown_name(reference)
+    values = read_json(DirectoryFiles(locate(reference)), "config.json")
     if values is None:
         raise ConfigError(f"{os.fspath(reference)}: there is no config.json in this directory.")
     return _hub_config(values)

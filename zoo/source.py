@@ -18,7 +18,7 @@ from zoo.log import logger
 from zoo.registry import Entry, registry, resolve_object
 from zoo.spec import ArchitectureSpec, LayoutSpec, PresetSpec
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "open_source", "preset_of", "unknown_name"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def open_source(reference: str | os.PathLike[str]) -> Source:
         if preset is not None:
             return _open_path(_locate_preset(preset), reference, preset)
         if not Path(reference).exists():
-            raise _unknown_name(reference)
+            raise unknown_name(reference)
     return _open_path(locate(reference), os.fspath(reference), None)
 
 
@@ -69,7 +69,7 @@ def preset_of(name: str) -> Entry[PresetSpec] | None:
     return registry().presets.get(f"{architecture.distribution}:{architecture.spec.default_preset}")
 
 
-def _unknown_name(name: str) -> ZooError:
+def unknown_name(name: str) -> ZooError:
     """The registry's own error, with near matches of both kinds, for a string that is neither a name nor a path."""
     try:
         registry().architectures.get(name)
