@@ -34,7 +34,9 @@ class ClassificationOutput:
 
 
 class LastTokenClassifier(Head):
-    """A linear map of the last real token, the only one that a causal backbone lets see the whole text (GPT, Radford et al., 2018)."""
+    """A linear map of the last real token, the only one that a causal backbone lets see the whole text (GPT,
+    Radford et al., 2018).
+    """
 
     config: LastTokenClassifierConfig
 
@@ -43,7 +45,9 @@ class LastTokenClassifier(Head):
         self.weight = nn.Parameter(torch.empty(len(config.labels), features[0].channels))
 
     def forward(self, features: Features, **options: Any) -> ClassificationOutput:
-        """features.tokens: (batch, length, channels); features.mask tells the real tokens, on whichever side the padding is."""
+        """features.tokens: (batch, length, channels); features.mask tells the real tokens, on whichever side the
+        padding is.
+        """
         tokens = features.tokens
         assert tokens is not None
         if features.mask is None:
@@ -90,7 +94,9 @@ class TextClassificationPipeline:
         self.preprocessor = preprocessor
 
     @overload
-    def __call__(self, inputs: str, *, top: int | None = None, batch_size: int = 8) -> list[LabelScore]: ...
+    def __call__(  # type: ignore[overload-overlap]  # a str is an iterable of str
+        self, inputs: str, *, top: int | None = None, batch_size: int = 8
+    ) -> list[LabelScore]: ...
     @overload
     def __call__(
         self, inputs: Iterable[str], *, top: int | None = None, batch_size: int = 8
@@ -103,7 +109,9 @@ class TextClassificationPipeline:
             return next(self.iterate([inputs], top=top, batch_size=1))
         return list(self.iterate(inputs, top=top, batch_size=batch_size))
 
-    def iterate(self, inputs: Iterable[str], *, top: int | None = None, batch_size: int = 8) -> Iterator[list[LabelScore]]:
+    def iterate(
+        self, inputs: Iterable[str], *, top: int | None = None, batch_size: int = 8
+    ) -> Iterator[list[LabelScore]]:
         """The results of many texts, one by one, with one batch of them in memory."""
         if batch_size < 1:
             raise InvalidInput(f"batch_size must be above 0, found {batch_size}.")

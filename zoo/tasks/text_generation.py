@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeGuard, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import InvalidInput, PreprocessorError
+from zoo.generation.continuation import ContinuingDecoder
 from zoo.generation.output import Generation, GenerationOutput
 from zoo.generation.prompt import TokenIds
-from zoo.generation.run import TextCodec, generate, limits_of, resolve_settings, start
+from zoo.generation.run import Run, TextCodec, check_prompts, generate, resolve_settings, start
 from zoo.generation.settings import GenerationSettings
 from zoo.generation.streaming import TextStream
 from zoo.interfaces.cache import Cache
@@ -42,7 +43,7 @@ class CausalLMOutput:
 
 
 class CausalLMHead(Head):
-    """Scores of the next token at each position: a linear map, which may share the input embedding (Press & Wolf, 2017)."""
+    """Scores of the next token: a linear map, which may share the input embedding (Press & Wolf, 2017)."""
 
     config: CausalLMHeadConfig
 
@@ -74,7 +75,7 @@ class CausalLMHead(Head):
     def loss(
         self, output: CausalLMOutput, target: Tensor, denominators: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """target: (batch, length) token ids, -100 where nothing is to be predicted; position t is scored against t + 1."""
+        """target: (batch, length) token ids, -100 where nothing is to be predicted; position t is scored with t + 1."""
         total = (denominators or self.count(target))["next_token"]
         summed = F.cross_entropy(
             output.logits[:, :-1].flatten(0, 1).float(),
@@ -104,8 +105,9 @@ class CausalLanguageModel(ComposedTaskModel):
     ) -> GenerationOutput:
         """Generate token ids for a batch of token ids, (batch, length) or lists of any lengths.
 
-        attention_mask: of the same shape, nonzero where a token is real; padding is on the left. stop: strings that end a text; they need
-        the preprocessor, which also knows the end of a turn. settings: those of `zoo.generation.GenerationSettings`.
+        attention_mask: of the same shape, nonzero where a token is real; padding is on the left. stop: strings that end
+        a text; they need the preprocessor, which also knows the end of a turn. settings: those of
+        `zoo.generation.GenerationSettings`.
         """
         return generate(self, input_ids, attention_mask, stop=stop, preprocessor=preprocessor, **settings)
 
@@ -117,71 +119,111 @@ Chat = Sequence[Mapping[str, Any]]
 class TextGenerationPipeline:
     """Continues texts and answers chats: `pipe("The capital of France is", max_new_tokens=8).text`.
 
-    settings: those of `zoo.generation.GenerationSettings`; what is not given is the model's own.
+    settings: those of `zoo.generation.GenerationSettings`; what is not given is the model's own. chat_options: for the
+    chat template, e.g. {"tools": [...]}; see `TextPreprocessor.apply_chat_template`.
     """
 
     def __init__(self, model: CausalLanguageModel, preprocessor: TextPreprocessor | None) -> None:
         if preprocessor is None:
             raise PreprocessorError(
-                "Text generation needs a tokenizer, and the model was loaded without one.",
-                hint="Put tokenizer.json beside its weights, or call model.generate with token ids.",
+                "The checkpoint has no tokenizer, which text-generation needs.",
+                hint="Copy tokenizer.json and tokenizer_config.json into its directory, or use model.generate.",
             )
         self.model = model
         self.preprocessor = preprocessor
 
     @overload
-    def __call__(self, prompts: str | Chat, *, batch_size: int = ..., **settings: Any) -> Generation: ...
-
-    @overload
-    def __call__(self, prompts: Sequence[str | Chat], *, batch_size: int = ..., **settings: Any) -> list[Generation]: ...
-
     def __call__(
-        self, prompts: str | Chat | Sequence[str | Chat], *, batch_size: int = 8, **settings: Any
+        self,
+        prompts: str | Chat,
+        *,
+        batch_size: int = 8,
+        chat_options: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Generation: ...
+    @overload
+    def __call__(
+        self,
+        prompts: Iterable[str | Chat],
+        *,
+        batch_size: int = 8,
+        chat_options: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> list[Generation]: ...
+    def __call__(
+        self,
+        prompts: str | Chat | Iterable[str | Chat],
+        *,
+        batch_size: int = 8,
+        chat_options: Mapping[str, Any] | None = None,
+        **settings: Any,
     ) -> Generation | list[Generation]:
-        """A text or a chat gives one Generation; a list of them a list, in the same order, computed batch_size at a time.
+        """A text or a chat gives one Generation; several of them a list in the same order, batch_size at a time.
 
         Raises InvalidInput for an empty or too long prompt, naming its place in the list, before anything is computed.
         """
         if batch_size < 1:
-            raise InvalidInput(f"batch_size: must be at least 1, found {batch_size}.")
+            raise InvalidInput(f"batch_size must be above 0, found {batch_size}.")
         resolved = resolve_settings(self.model, settings)
-        if _is_single(prompts):
-            return self._generate([self._encode(prompts, 0)], resolved, batch_size)[0]
-        return self._generate([self._encode(prompt, index) for index, prompt in enumerate(prompts)], resolved, batch_size)
+        given, single = _as_list(prompts)
+        generations = self._generate(self._prepare(given, chat_options), resolved, batch_size)
+        return generations[0] if single else generations
 
-    def stream(self, prompt: str | Chat, **settings: Any) -> TextStream:
-        """The pieces of the text as they are generated; `generation` of the stream is the whole, when it has ended."""
-        if not _is_single(prompt):
-            raise InvalidInput("A stream is of one text or chat.", hint="Call the pipeline itself for a list of them.")
+    def stream(
+        self, prompt: str | Chat, *, chat_options: Mapping[str, Any] | None = None, **settings: Any
+    ) -> TextStream:
+        """The pieces of one text as they are generated; the stream's `generation` is the whole, when it has ended."""
+        given, single = _as_list(prompt)
+        if not single:
+            raise InvalidInput("A stream is of one text or chat.", hint="Call the pipeline itself for several.")
         resolved = resolve_settings(self.model, settings)
-        return TextStream(start(self.model, [self._encode(prompt, 0)], None, resolved, self.preprocessor, with_text=True))
+        return TextStream(self._start(self._prepare(given, chat_options), resolved))
 
-    def _generate(self, ids: list[list[int]], settings: GenerationSettings, batch_size: int) -> list[Generation]:
-        limits_of(settings, [len(row) for row in ids], self.model.config)  # refuses what is too long before any work is done
-        seeds = settings.seed
-        if isinstance(seeds, tuple) and len(seeds) != len(ids):
-            raise InvalidInput(f"seed: expected one per prompt, {len(ids)}, or a single one; found {len(seeds)}.")
-        by_length = sorted(range(len(ids)), key=lambda index: len(ids[index]))  # so that little is padded
+    def _prepare(self, prompts: list[str | Chat], chat_options: Mapping[str, Any] | None) -> list[_Prepared]:
+        if "" in prompts:  # which is more than no tokens to a tokenizer that puts one before every text
+            raise InvalidInput(f"items[{prompts.index('')}] is an empty prompt: there is nothing to continue.")
+        items = self.preprocessor(prompts, **(chat_options or {}))
+        return [
+            _Prepared(item.ids, is_chat=not isinstance(prompt, str))
+            for prompt, item in zip(prompts, items, strict=True)
+        ]
+
+    def _generate(self, prompts: list[_Prepared], settings: GenerationSettings, batch_size: int) -> list[Generation]:
+        """Batches are of prompts of similar length, so that little is padded."""
+        check_prompts(settings, [len(prompt.ids) for prompt in prompts], self.model.config)
+        by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index].ids))
         generations: dict[int, Generation] = {}
-        for first in range(0, len(ids), batch_size):
+        for first in range(0, len(prompts), batch_size):
             batch = by_length[first : first + batch_size]
-            if isinstance(seeds, tuple):
-                settings = settings.replace(seed=tuple(seeds[index] for index in batch))
-            run = start(self.model, [ids[index] for index in batch], None, settings, self.preprocessor, with_text=True)
+            run = self._start([prompts[index] for index in batch], settings.for_rows(batch))
             run.finish()
             generations.update(zip(batch, run.generations(), strict=True))
-        return [generations[index] for index in range(len(ids))]
+        return [generations[index] for index in range(len(prompts))]
 
-    def _encode(self, prompt: str | Chat, index: int) -> list[int]:
-        if isinstance(prompt, str):
-            return self.preprocessor.encode(prompt)
-        if isinstance(prompt, Sequence) and all(isinstance(message, Mapping) for message in prompt):
-            return self.preprocessor.encode_chat(prompt)
-        raise InvalidInput(f"Prompt {index}: expected a text or a list of messages, found {type(prompt).__name__}.")
+    def _start(self, prompts: list[_Prepared], settings: GenerationSettings) -> Run:
+        ids = [prompt.ids for prompt in prompts]
+        make = self.preprocessor.stream_decoder
+        decoders = [make() if prompt.is_chat else ContinuingDecoder(make, prompt.ids) for prompt in prompts]
+        return start(self.model, ids, None, settings, self.preprocessor, decoders=decoders)
 
 
-def _is_single(prompts: Any) -> TypeGuard[str | Chat]:
-    """Whether it is one text or one chat, not a list of them."""
-    if not isinstance(prompts, str | Sequence):
-        raise InvalidInput(f"Expected a text, a list of messages, or a list of these, found {type(prompts).__name__}.")
-    return isinstance(prompts, str) or (len(prompts) > 0 and all(isinstance(message, Mapping) for message in prompts))
+@dataclass(frozen=True)
+class _Prepared:
+    """A prompt's token ids. is_chat: whether the new text is a reply, and no continuation of what is there."""
+
+    ids: tuple[int, ...]
+    is_chat: bool
+
+
+def _as_list(prompts: Any) -> tuple[list[str | Chat], bool]:
+    """The texts and chats as a list, and whether it was one by itself. A list of messages is one chat."""
+    if isinstance(prompts, str):
+        return [prompts], True
+    if isinstance(prompts, (Mapping, bytes)) or not isinstance(prompts, Iterable):
+        raise InvalidInput(
+            f"Expected a text, a chat (a list of messages), or a list of these; found {type(prompts).__name__}."
+        )
+    several = list(prompts)
+    if several and all(isinstance(message, Mapping) for message in several):
+        return [several], True
+    return several, False
