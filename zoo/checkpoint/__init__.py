@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from zoo.checkpoint.sizes import format_size as format_size
     from zoo.checkpoint.sizes import parse_size as parse_size
     from zoo.checkpoint.transaction import DirectoryTransaction as DirectoryTransaction
-    from zoo.checkpoint.transaction import save_directory as save_directory
     from zoo.checkpoint.writer import TensorSource as TensorSource
 
 _HOME = {
@@ -50,7 +49,6 @@ _HOME = {
     "plan_shards": "plan",
     "read_bytes": "reading",
     "read_json": "files",
-    "save_directory": "transaction",
 }
 
 __all__ = list(_HOME)

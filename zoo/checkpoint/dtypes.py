@@ -33,10 +33,9 @@ class DType(Enum):
     I64 = ("I64", 64)
     U64 = ("U64", 64)
 
-    @property
-    def bits(self) -> int:
-        """Bits per element."""
-        return self.value[1]
+    def __init__(self, label: str, bits: int) -> None:
+        """`bits` is the number per element; an attribute, since `value` is slow to read where tensors are many."""
+        self.bits = bits
 
     @property
     def is_floating(self) -> bool:
@@ -45,7 +44,7 @@ class DType(Enum):
 
     def nbytes(self, elements: int) -> int:
         """The bytes that `elements` elements take; ValueError when they don't fill whole bytes."""
-        bits = elements * self.bits
-        if bits % 8:
+        total = elements * self.bits
+        if total % 8:
             raise ValueError(f"{elements} elements of {self.name} ({self.bits} bits each) don't fill whole bytes")
-        return bits // 8
+        return total // 8

@@ -1,4 +1,6 @@
-"""The small files around the tensors (config.json, tokenizer.json, ...), whether they lie in a directory or inside a checkpoint."""
+"""The small files around the tensors (config.json, tokenizer.json, ...), whether they lie in a directory or inside
+a checkpoint.
+"""
 
 from __future__ import annotations
 

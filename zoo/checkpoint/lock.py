@@ -31,7 +31,12 @@ class WorkFolder:
         self._lock_path = path / _LOCK_NAME
         with saving_errors(f"{shown_path(path)} can't be created"):
             created = self._make()
-            self._descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+            try:
+                self._descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+            except OSError:
+                if created:
+                    os.rmdir(path)
+                raise
         try:
             self._hold(created)
         except BaseException:

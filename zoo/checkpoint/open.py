@@ -24,7 +24,7 @@ __all__ = ["open_checkpoint"]
 _SUFFIX = ".safetensors"
 _SINGLE = "model.safetensors"
 _INDEX = _SINGLE + INDEX_SUFFIX
-_NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5,9})-of-(?P<count>[0-9]{5,9})\.safetensors")
+_NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.safetensors")
 
 _PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 _PICKLE_STARTS = (b"\x80", b"PK\x03\x04")
@@ -142,12 +142,12 @@ def _choose_index(directory: Path, names: Iterable[str]) -> str | None:
 
 def _check_numbers(directory: Path, names: Iterable[str]) -> None:
     """Shards that are numbered `-00001-of-00003` are all there; without an index nothing else would tell."""
-    numbers: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    found: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     for name in names:
         match = _NUMBERED.fullmatch(name)
         if match is not None:
-            numbers[match["stem"]][int(match["count"])].add(int(match["number"]))
-    for stem, counts in numbers.items():
+            found[match["stem"]][int(match["count"])].add(int(match["number"]))
+    for stem, counts in found.items():
         if len(counts) > 1:
             raise CheckpointError(
                 f"{shown_path(directory)}: the shards of {quoted(stem)} are numbered for several totals: "
@@ -155,16 +155,18 @@ def _check_numbers(directory: Path, names: Iterable[str]) -> None:
                 hint="Move away those that don't belong, or add the index that names the right ones.",
             )
         for count, present in counts.items():
-            absent = [
-                f"{stem}-{number:05d}-of-{count:05d}{_SUFFIX}"
-                for number in range(1, count + 1)
-                if number not in present
-            ]
+            expected = set(range(1, count + 1))
+            absent, beyond = (
+                [f"{stem}-{number:05d}-of-{count:05d}{_SUFFIX}" for number in sorted(numbers)]
+                for numbers in (expected - present, present - expected)
+            )
             if absent:
                 raise CheckpointError(
                     f"{shown_path(directory)}: of {count} shards {len(absent)} are absent: {listed(absent)}.",
                     hint="The download or copy is not complete; get the absent files from where the others came from.",
                 )
+            if beyond:
+                raise CheckpointError(f"{shown_path(directory)}: {listed(beyond)} can't be a shard: there are {count}.")
 
 
 def _refuse_pickles(what: str) -> NoReturn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,6 @@ Buffer = bytes | bytearray | memoryview
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _SMALL = 2**18
 _PENDING_LIMIT = 2**22
-_PIECE = 2**24
 _NO_PREALLOCATION = {errno.EINVAL, errno.ENODEV, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
@@ -73,11 +72,10 @@ class OutputFile:
     Raises SaveError when the system refuses, FileExistsError among its reasons.
     """
 
-    def __init__(self, path: Path, *, size: int = 0, sync: bool, progress: Callable[[int], None] | None = None) -> None:
-        """size: how long the file will be, if known: its space is claimed at once. progress: told the bytes taken."""
+    def __init__(self, path: Path, *, size: int = 0, sync: bool) -> None:
+        """size: how long the file will be, if that is known: its space is then claimed at once."""
         self._path = path
         self._sync = sync
-        self._progress = progress
         self._pending = bytearray()
         with saving_errors(f"{shown_path(path)} can't be created"):
             self._descriptor = os.open(path, _FLAGS, 0o666)
@@ -91,15 +89,11 @@ class OutputFile:
         """Append bytes (a view of one dimension, of single bytes)."""
         if data.nbytes > _SMALL:
             self._flush()
-            for start in range(0, data.nbytes, _PIECE):
-                piece = data[start : start + _PIECE]
-                self._write(piece)
-                self._report(piece.nbytes)
+            self._write(data)
             return
         self._pending += data
         if len(self._pending) >= _PENDING_LIMIT:
             self._flush()
-        self._report(data.nbytes)
 
     def __enter__(self) -> Self:
         return self
@@ -126,10 +120,6 @@ class OutputFile:
                 # Some file systems can't, which says nothing about whether the bytes can be written.
                 if error.errno not in _NO_PREALLOCATION:
                     raise
-
-    def _report(self, count: int) -> None:
-        if self._progress is not None:
-            self._progress(count)
 
     def _flush(self) -> None:
         if self._pending:

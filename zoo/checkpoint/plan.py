@@ -18,6 +18,8 @@ __all__ = ["INDEX_NAME", "SINGLE_NAME", "FilePlan", "PlacedTensor", "ShardPlan",
 SINGLE_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
 
+_DIGITS = re.compile("([0-9]+)")
+
 # The reference library writes the widest elements first, so that each tensor is aligned to its own. The types are
 # declared from narrow to wide.
 _WIDTH_ORDER = {dtype.name: place for place, dtype in enumerate(DType)}
@@ -97,11 +99,12 @@ def plan_shards(tensors: Iterable[TensorPlan], max_shard_size: int | None = None
     groups: list[list[TensorPlan]] = [[]]
     filled = 0
     for tensor in sorted(checked, key=_natural_order):
-        if max_shard_size is not None and groups[-1] and filled + tensor.nbytes > max_shard_size:
+        size = tensor.nbytes
+        if max_shard_size is not None and groups[-1] and filled + size > max_shard_size:
             groups.append([])
             filled = 0
         groups[-1].append(tensor)
-        filled += tensor.nbytes
+        filled += size
     if len(groups) == 1:
         return ShardPlan((_place(SINGLE_NAME, groups[0]),))
     return ShardPlan(
@@ -129,22 +132,24 @@ def _check(tensors: Iterable[TensorPlan]) -> list[TensorPlan]:
 
 
 def _shape_problem(tensor: TensorPlan) -> str | None:
-    if any(type(size) is not int or size < 0 for size in tensor.shape):
-        return f"its shape {list(tensor.shape)} must be of integers of at least 0"
+    for size in tensor.shape:
+        if type(size) is not int or size < 0:
+            return f"its shape {list(tensor.shape)} must be of integers of at least 0"
     return shape_problem(tensor.dtype.bits, tensor.shape)
 
 
 def _natural_order(tensor: TensorPlan) -> tuple[list[str | int], str]:
     # Splitting at digits gives text and numbers in turn, so like is compared with like.
-    parts: list[str | int] = list(re.split("([0-9]+)", tensor.name))
+    parts: list[str | int] = list(_DIGITS.split(tensor.name))
     parts[1::2] = map(int, parts[1::2])
     return parts, tensor.name
 
 
 def _place(name: str, tensors: Iterable[TensorPlan]) -> FilePlan:
     placed = []
-    position = 0
+    begin = 0
     for tensor in sorted(tensors, key=lambda tensor: (-_WIDTH_ORDER[tensor.dtype.name], tensor.name)):
-        placed.append(PlacedTensor(tensor, position, position + tensor.nbytes))
-        position += tensor.nbytes
+        end = begin + tensor.nbytes
+        placed.append(PlacedTensor(tensor, begin, end))
+        begin = end
     return FilePlan(name, tuple(placed))

@@ -29,7 +29,7 @@ __all__ = ["FORMAT_NAME", "Header", "open_file", "read_header"]
 FORMAT_NAME = "safetensors"
 
 _LENGTH = struct.Struct("<Q")
-_DTYPES = {dtype.name: (dtype, dtype.bits) for dtype in DType}
+_DTYPES = {dtype.name: dtype for dtype in DType}
 _FIELDS = {"dtype", "shape", "data_offsets"}
 _SHORTEST_HEADER = len("{}")
 _GET_AGAIN = "The file is truncated; get it again from where it came from."
@@ -80,14 +80,14 @@ def read_header(path: Path) -> Header:
 
 def _header_length(path: Path, start: bytes, size: int) -> int:
     place = shown_path(path)
-    hint = next((text for magic, text in _IMPOSTORS.items() if start.startswith(magic)), None)
     if len(start) < _LENGTH.size:
         raise MalformedCheckpoint(
             f"{place} is {size} bytes long; a safetensors file begins with the 8 bytes that give its header's length.",
-            hint=hint or _GET_AGAIN,
+            hint=_GET_AGAIN,
         )
     length: int = _LENGTH.unpack(start)[0]
     if length > MAX_HEADER_BYTES:
+        hint = next((text for magic, text in _IMPOSTORS.items() if start.startswith(magic)), None)
         raise MalformedCheckpoint(
             f"{place}: its first 8 bytes announce a header of {length} bytes; at most {MAX_HEADER_BYTES} are allowed.",
             hint=hint or "This is not a safetensors file, or its beginning is damaged.",
@@ -99,7 +99,8 @@ def _header_length(path: Path, start: bytes, size: int) -> int:
     if _LENGTH.size + length > size:
         raise MalformedCheckpoint(
             f"{place}: the header spans bytes {_LENGTH.size}..{_LENGTH.size + length}, but the file ends at {size}.",
-            hint=_GET_AGAIN,
+            # Of the impostors only zip archives begin like a length that is allowed.
+            hint=_IMPOSTORS.get(start[:4], _GET_AGAIN),
         )
     return length
 
@@ -157,16 +158,16 @@ def _check_entry(path: Path, data_start: int, name: str, value: Any) -> TensorRe
     dtype_name = value["dtype"]
     if type(dtype_name) is not str or dtype_name not in _DTYPES:
         _refuse(path, name, f"field 'dtype': found {found(dtype_name)}, expected one of {', '.join(_DTYPES)}")
-    dtype, bits = _DTYPES[dtype_name]
+    dtype = _DTYPES[dtype_name]
     shape = _integers(path, name, "shape", value["shape"])
     offsets = _integers(path, name, "data_offsets", value["data_offsets"])
     if len(offsets) != 2:
         _refuse(path, name, f"field 'data_offsets': expected a begin and an end, found {found(value['data_offsets'])}")
-    problem = name_problem(name) or shape_problem(bits, shape)
+    problem = name_problem(name) or shape_problem(dtype.bits, shape)
     if problem is not None:
         _refuse(path, name, problem)
     begin, end = offsets
-    expected = bits * prod(shape) // 8
+    expected = dtype.bits * prod(shape) // 8
     if end - begin != expected:
         _refuse(
             path,

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Self
 
 from zoo.checkpoint.describe import quoted, shown_path
@@ -28,7 +28,7 @@ from zoo.checkpoint.sizes import format_size
 from zoo.checkpoint.writer import HUB_METADATA, TensorSource, write_safetensors
 from zoo.errors import SaveError
 
-__all__ = ["DirectoryTransaction", "save_directory"]
+__all__ = ["DirectoryTransaction"]
 
 
 class DirectoryTransaction:
@@ -75,7 +75,8 @@ class DirectoryTransaction:
         """Write all shards of the plan, and the index if there are several; once per transaction.
 
         source: name -> the tensor's bytes, asked once per tensor, in the order in which they lie on disk.
-        metadata: the `__metadata__` of every shard. progress: told the bytes written since it was told before.
+        metadata: the `__metadata__` of every shard.
+        progress: told how many bytes were written since it was told before; they add up to the plan's total_size.
         Raises SaveError, before anything is written, when the disk has no room for all of it.
         """
         if self._has_tensors:
@@ -103,16 +104,24 @@ class DirectoryTransaction:
     def __enter__(self) -> Self:
         with saving_errors(f"{shown_path(self.directory)} can't be created"):
             self._made = make_directories(self.directory, sync=self._sync)
-        self._work = WorkFolder(self.directory / WORK_FOLDER)
+        try:
+            self._work = WorkFolder(self.directory / WORK_FOLDER)
+        except BaseException as error:
+            self._remove_made(error)
+            raise
         try:
             interrupted = read_publication(self.directory)
             if interrupted is not None:
                 publish(self.directory, interrupted, sync=self._sync)
+        except BaseException:
+            self._work.abandon()
+            raise
+        try:
             with saving_errors(f"{shown_path(self._work.path)} can't be prepared"):
                 self._work.clear()
                 os.makedirs(self._staged / FILES_FOLDER)
-        except BaseException:
-            self._work.abandon()
+        except BaseException as error:
+            self._discard(error)
             raise
         return self
 
@@ -141,7 +150,7 @@ class DirectoryTransaction:
     def _write(self, name: str, buffers: Iterable[Buffer]) -> None:
         with OutputFile(self._stage(name), sync=self._sync) as file:
             for buffer in buffers:
-                file.write(memoryview(buffer))
+                file.write(memoryview(buffer).cast("B"))
 
     def _stage(self, name: str) -> Path:
         """Where a file of that name is written before the commit."""
@@ -199,10 +208,17 @@ class DirectoryTransaction:
         """Undo what was done, and say so in the error if that fails; the next save then does it."""
         try:
             self._work.release()
+        except SaveError as failure:
+            error.add_note(f"What the interrupted save had written could not be removed: {failure}")
+        else:
+            self._remove_made(error)
+
+    def _remove_made(self, error: BaseException) -> None:
+        try:
             for path in self._made:
                 os.rmdir(path)
-        except (OSError, SaveError) as failure:
-            error.add_note(f"What the interrupted save had written could not be removed: {failure}")
+        except OSError as failure:
+            error.add_note(f"{shown_path(path)}, made for this save, could not be removed: {failure.strerror}")
 
 
 def _check_name(name: str) -> None:
@@ -212,20 +228,3 @@ def _check_name(name: str) -> None:
         problem = "the save uses this name itself"
     if problem is not None:
         raise SaveError(f"{quoted(name)} can't be the name of a file beside the tensors: {problem}.")
-
-
-def save_directory(
-    directory: str | os.PathLike[str],
-    plan: ShardPlan,
-    source: TensorSource,
-    *,
-    files: Mapping[str, Buffer] = MappingProxyType({}),
-    metadata: Mapping[str, str] = HUB_METADATA,
-    sync: bool = True,
-    progress: Callable[[int], None] | None = None,
-) -> None:
-    """Save tensors and the files beside them in one `DirectoryTransaction`, which see."""
-    with DirectoryTransaction(directory, sync=sync) as save:
-        save.write_tensors(plan, source, metadata=metadata, progress=progress)
-        for name, content in files.items():
-            save.write_file(name, content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -24,6 +24,7 @@ HUB_METADATA: Mapping[str, str] = MappingProxyType({"format": "pt"})
 """What transformers asks of the `__metadata__` of files that torch models are loaded from."""
 
 _ALIGNMENT = 8
+_PIECE = 2**24
 
 
 def safetensors_header(plan: FilePlan, metadata: Mapping[str, str] = HUB_METADATA) -> bytes:
@@ -63,18 +64,22 @@ def write_safetensors(
 ) -> None:
     """Write one new file. The source is asked for one tensor at a time, in the order of the plan.
 
-    progress: told the bytes written since it was told before. sync: flush to disk before returning.
+    progress: told how many bytes of tensors were written since it was told before. sync: flush to disk at the end.
     Raises SaveError when the file exists or can't be written, and when the source gives too few or too many bytes;
     the file is then incomplete and the caller's to remove.
     """
     header = safetensors_header(plan, metadata)
-    with OutputFile(path, size=len(header) + plan.data_bytes, sync=sync, progress=progress) as file:
+    with OutputFile(path, size=len(header) + plan.data_bytes, sync=sync) as file:
         file.write(memoryview(header))
         for placed in plan.tensors:
-            _write_tensor(file, path, placed.tensor, source(placed.tensor.name))
+            for piece in _pieces(path, placed.tensor, source(placed.tensor.name)):
+                file.write(piece)
+                if progress is not None:
+                    progress(piece.nbytes)
 
 
-def _write_tensor(file: OutputFile, path: Path, tensor: TensorPlan, buffers: Buffer | Iterable[Buffer]) -> None:
+def _pieces(path: Path, tensor: TensorPlan, buffers: Buffer | Iterable[Buffer]) -> Iterator[memoryview]:
+    """The bytes of a tensor in pieces small enough for a progress display, and exactly as many as it has."""
     expected = tensor.nbytes
     given = 0
     for buffer in (buffers,) if isinstance(buffers, Buffer) else buffers:
@@ -82,7 +87,8 @@ def _write_tensor(file: OutputFile, path: Path, tensor: TensorPlan, buffers: Buf
         given += view.nbytes
         if given > expected:
             break
-        file.write(view)
+        for start in range(0, view.nbytes, _PIECE):
+            yield view[start : start + _PIECE]
     if given != expected:
         amount = f"at least {given}" if given > expected else f"only {given}"
         raise SaveError(
