@@ -1,0 +1,79 @@
+"""A progress bar on the terminal for what takes longer than a second; in a pipe, nothing."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from zoo.cli.output import is_terminal
+from zoo.cli.text import escaped
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ["progress_bar"]
+
+PATIENCE = 1.0
+"""Seconds before a bar appears."""
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Gives a function to be called with the amount done and the amount in all; until then the bar only pulses."""
+    if not is_terminal(sys.stderr):
+        yield lambda done, total: None
+        return
+    bar = _DelayedBar(description)
+    try:
+        yield bar.update
+    finally:
+        bar.close()
+
+
+class _DelayedBar:
+    """A bar that a timer brings up, since what it stands for may not return to Python for long (importing torch)."""
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+        self._lock = threading.Lock()
+        self._done: int = 0
+        self._total: int | None = None
+        self._progress: Progress | None = None
+        self._closed = False
+        self._timer = threading.Timer(PATIENCE, self._show)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def update(self, done: int, total: int) -> None:
+        with self._lock:
+            self._done, self._total = done, total
+            if self._progress is not None:
+                self._progress.update(self._progress.task_ids[0], completed=done, total=total)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._closed = True
+            if self._progress is not None:
+                self._progress.stop()
+
+    def _show(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+        )
+        with self._lock:
+            if self._closed:
+                return
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._progress.add_task(escaped(self._description), completed=self._done, total=self._total)
+            self._progress.start()

@@ -1,0 +1,51 @@
+"""What tasks return, as text and as JSON, by its shape: a pipeline of a plugin needs no code here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from zoo.cli.output import json_text
+from zoo.cli.text import without_controls
+from zoo.describe import Json
+
+__all__ = ["result_fields", "result_text", "to_json"]
+
+
+def result_text(result: Any) -> str:
+    """A result for people: its text if it has one, "label<tab>score" for labels, one per line; else its JSON."""
+    text = getattr(result, "text", None)
+    if isinstance(text, str):
+        return without_controls(text)
+    if _is_list(result) and result and all(hasattr(item, "label") and hasattr(item, "score") for item in result):
+        return "\t".join(f"{without_controls(str(item.label))}\t{item.score:.4f}" for item in result)
+    return json_text(to_json(result))
+
+
+def result_fields(result: Any) -> Mapping[str, Json]:
+    """A result as the fields of a JSON object: its own fields, or "results" for what is a list or a single value."""
+    fields = to_json(result)
+    return fields if isinstance(fields, dict) else {"results": fields}
+
+
+def to_json(value: Any) -> Json:
+    """Dataclasses as objects, sequences and tensors as lists; what JSON has nothing for, as it prints."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Enum):
+        return to_json(value.value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if _is_list(value):
+        return [to_json(item) for item in value]
+    if hasattr(value, "tolist"):  # tensors and arrays
+        return to_json(value.tolist())
+    return str(value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)

@@ -1,0 +1,111 @@
+"""`zoo run`: a task on inputs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+import zoo
+from zoo.cli.inputs import batched, read_inputs
+from zoo.cli.output import has_colours, is_terminal, json_text
+from zoo.cli.progress import progress_bar
+from zoo.cli.results import result_fields, result_text
+from zoo.cli.settings import check_settings, generation_options, given, loading_options
+from zoo.cli.text import without_controls
+from zoo.registry import registry
+
+__all__ = ["command"]
+
+DEFAULT_BATCH = 8
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  zoo run text-generation llama "The capital of France is" --max-new-tokens 8
+  zoo run text-generation path/to/model --file prompts.txt --json
+  cat reviews.txt | zoo run text-classification path/to/classifier
+  zoo run text-generation llama "Once upon a time" --temperature 0.8 --seed 1
+  zoo run text-generation llama "Name three fruits:" --stop $'\\n\\n'
+  zoo run text-generation llama "1, 2, 3," --set min_new_tokens=20 --set logprobs=true
+
+TASK is a name of `zoo list tasks`; REF the name of an architecture or preset, a directory, a file, or
+pkg://DISTRIBUTION/path. Each INPUT is worked on by itself. Without any, each line of standard input is one.
+
+Results are printed as text, without control characters; classes as label and score. With --json each is one object
+on a line: "input", and the fields of the result, e.g. "text", "token_ids", "finish_reason", "prompt_tokens" for
+text-generation, or "results", a list with "label" and "score", for text-classification.""",
+)
+@click.argument("task")
+@click.argument("reference", metavar="REF")
+@click.argument("inputs", nargs=-1, metavar="[INPUT]...")
+@click.option("--file", metavar="PATH", help="Read inputs from this file, one per line; - is standard input.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), metavar="N", help=f"Inputs at a time. [default: {DEFAULT_BATCH}]"
+)
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="For classes: show the N likeliest. [default: 1]")
+@click.option("--stream/--no-stream", default=None, help="Print text as it is made. The default on a terminal.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per input, for programs.")
+@generation_options
+@loading_options
+def command(
+    task: str,
+    reference: str,
+    inputs: tuple[str, ...],
+    file: str | None,
+    batch_size: int | None,
+    top: int | None,
+    stream: bool | None,
+    as_json: bool,
+    dtype: str | None,
+    device: str | None,
+    attention: str | None,
+    **settings: Any,
+) -> None:
+    """Run TASK with the model REF on each INPUT."""
+    if stream and as_json:
+        raise click.UsageError("--stream and --json exclude each other: an object is printed when it is complete.")
+    items = read_inputs(inputs, file)
+    name = registry().tasks.get(task).spec.name
+    chosen = given(top=top, **settings)
+    with progress_bar(f"Loading {reference}") as progress:
+        load_options = given(dtype=dtype, device=device, attention=attention, progress=progress)
+        pipeline = zoo.pipeline(name, reference, **load_options)
+    check_settings(name, pipeline, chosen)
+    can_stream = hasattr(pipeline, "stream")
+    if stream and not can_stream:
+        raise click.UsageError(f"{name} does not make its results piece by piece; leave out --stream.")
+    by_default = can_stream and batch_size is None and not as_json and is_terminal(sys.stdout)
+    if stream if stream is not None else by_default:
+        _run_streaming(pipeline, items, chosen)
+    else:
+        _run_in_batches(pipeline, items, chosen, batch_size or DEFAULT_BATCH, as_json)
+
+
+def _run_streaming(pipeline: Any, items: Iterable[str], settings: Mapping[str, Any]) -> None:
+    """One after another. On a terminal the text follows what it continues."""
+    for item in items:
+        if is_terminal(sys.stdout):
+            click.echo(click.style(without_controls(item), dim=True) if has_colours(sys.stdout) else item, nl=False)
+        for piece in pipeline.stream(item, **settings):
+            click.echo(without_controls(piece), nl=False)
+        click.echo()
+
+
+def _run_in_batches(
+    pipeline: Any, items: Iterable[str], settings: Mapping[str, Any], batch_size: int, as_json: bool
+) -> None:
+    for batch in batched(items, batch_size):
+        for item, result in zip(batch, pipeline(batch, **settings), strict=True):
+            if as_json:
+                click.echo(json_text({"input": item, **result_fields(result)}))
+            else:
+                click.echo(result_text(result if "top" in settings else _best(result)))
+
+
+def _best(result: Any) -> Any:
+    """The first of several classes, which are in the order of their scores; any other result as it is."""
+    return result[:1] if isinstance(result, list) else result

@@ -1,0 +1,106 @@
+"""What every contribution of a plugin is described by, and what its own kind adds: nothing but its spec is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo.describe.json_types import Description
+from zoo.errors import AmbiguousName
+from zoo.registry import Catalog, Entry
+from zoo.spec import (
+    ArchitectureSpec,
+    AttentionSpec,
+    CommandSpec,
+    FeatureRequirement,
+    FormatSpec,
+    HeadSpec,
+    LayoutSpec,
+    NeckSpec,
+    PreprocessorSpec,
+    PresetSpec,
+    Spec,
+    TaskSpec,
+)
+
+__all__ = ["describe_entry", "shortest_name"]
+
+
+def shortest_name(catalog: Catalog[Any], entry: Entry[Any]) -> str:
+    """The bare name where it means this entry, the full name where another one claims it, too."""
+    try:
+        means_it = catalog.find(entry.spec.name) is entry
+    except AmbiguousName:
+        means_it = False
+    return str(entry.spec.name) if means_it else entry.full_name
+
+
+def describe_entry(catalog: Catalog[Any], entry: Entry[Any]) -> Description:
+    """An entry of a catalog: its name, where it comes from, and what its spec says."""
+    spec: Spec = entry.spec
+    return {
+        "name": shortest_name(catalog, entry),
+        "full_name": entry.full_name,
+        "aliases": list(spec.aliases),
+        "plugin": entry.plugin,
+        "version": entry.version,
+        "fallback": spec.fallback,
+        **_own_fields(spec),
+        "summary": spec.summary,
+    }
+
+
+def _own_fields(spec: Spec) -> Description:
+    match spec:
+        case ArchitectureSpec():
+            return {
+                "modality": spec.modality,
+                "model_types": list(spec.model_types),
+                "default_task": spec.default_task,
+                "default_preset": spec.default_preset,
+                "preprocessor": spec.preprocessor,
+                "paper": spec.paper or None,
+            }
+        case TaskSpec():
+            return {
+                "inputs": spec.inputs,
+                "outputs": spec.outputs,
+                "default_heads": dict(spec.default_heads),
+                "has_pipeline": spec.pipeline is not None,
+            }
+        case HeadSpec():
+            return {"task": spec.task, "requires": _requirement(spec.requires)}
+        case NeckSpec():
+            return {"requires": _requirement(spec.requires)}
+        case PresetSpec():
+            return {
+                "architecture": spec.architecture,
+                "task": spec.task,
+                "sources": list(spec.sources),
+                "size_bytes": spec.size_bytes,
+                "licence": spec.licence or None,
+            }
+        case LayoutSpec():
+            return {
+                "architecture": spec.architecture,
+                "head": spec.head,
+                "class_name": spec.class_name,
+                "writable": spec.write_config is not None,
+            }
+        case FormatSpec():
+            return {"suffixes": list(spec.suffixes), "magic": spec.magic.hex() or None}
+        case PreprocessorSpec():
+            return {"modality": spec.modality}
+        case AttentionSpec():
+            return {"priority": spec.priority}
+        case CommandSpec():
+            return {"command": spec.command}
+    return {}
+
+
+def _requirement(requires: FeatureRequirement) -> Description:
+    return {
+        "kind": requires.kind,
+        "modality": requires.modality,
+        "causal": requires.causal,
+        "strides": list(requires.strides),
+    }
