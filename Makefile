@@ -73,5 +73,5 @@ $(STAMP): | $(BIN)/python
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	@{ PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 		$(BIN)/python -m pip install $(PROJECTS) && touch $@; } \
-		| awk '/^ *(Downloading|Building|Installing)/ { sub(/^ */, "  "); print substr($$0, 1, 120); fflush() }'
+		| awk '/^ *Downloading/ { sub(/^ */, "  "); print; fflush() } /^Installing/ { print "  Unpacking"; fflush() }'
 	@test -e $@

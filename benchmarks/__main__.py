@@ -1,7 +1,7 @@
 """Side by side with transformers, in one run: start-up, loading, memory, decoding. Run by `make bench`.
 
-Each pair is interleaved and the median of each side taken, so that a noisy machine disturbs both alike; what counts is the ratio.
-The table is printed and written into benchmarks/README.md.
+Each pair is interleaved and the median of each side taken, so that a noisy machine disturbs both alike; what counts is
+the ratio. The table is printed and written into benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOAD_ZOO = "import zoo; zoo.load({path!r})"
 LOAD_TRANSFORMERS = (
     "from transformers import LlamaForCausalLM; LlamaForCausalLM.from_pretrained({path!r}, dtype='auto')"
 )
-MEMORY_ZOO = "import zoo, torch; from zoo.loading import load; import zoo_llama.model, tokenizers; load = lambda: zoo.load({path!r})[0]"
+MEMORY_ZOO = "import zoo, tokenizers, zoo_llama.model; zoo.load; load = lambda: zoo.load({path!r})[0]"
 MEMORY_TRANSFORMERS = (
     "from transformers import LlamaForCausalLM; load = lambda: LlamaForCausalLM.from_pretrained({path!r}, dtype='auto')"
 )
@@ -88,7 +88,14 @@ def start_up(rounds: int) -> list[Row]:
     )
     ratio = ours / theirs
     return [
-        Row("`zoo list`, process; peer: `import transformers`", f"{ours * 1e3:.0f} ms", f"{theirs * 1e3:.0f} ms", ratio, "<= 0.167", ratio <= 1 / 6)
+        Row(
+            "`zoo list`, process; peer: `import transformers`",
+            f"{ours * 1e3:.0f} ms",
+            f"{theirs * 1e3:.0f} ms",
+            ratio,
+            "<= 0.167",
+            ratio <= 1 / 6,
+        )
     ]
 
 
@@ -102,8 +109,22 @@ def loading(path: str, rounds: int) -> list[Row]:
     torch_alone = statistics.median(timed([sys.executable, "-c", "import torch"]) for _ in range(rounds))
     ratio = ours / theirs
     return [
-        Row("process start to loaded model, 135M, bfloat16", f"{ours:.2f} s", f"{theirs:.2f} s", ratio, "<= 0.5", ratio <= 0.5),
-        Row("the same; peer: `import torch` alone", f"{ours:.2f} s", f"{torch_alone:.2f} s", ours / torch_alone, "<= import torch + 0.3 s", ours <= torch_alone + 0.3),
+        Row(
+            "process start to loaded model, 135M, bfloat16",
+            f"{ours:.2f} s",
+            f"{theirs:.2f} s",
+            ratio,
+            "<= 0.5",
+            ratio <= 0.5,
+        ),
+        Row(
+            "the same; peer: `import torch` alone",
+            f"{ours:.2f} s",
+            f"{torch_alone:.2f} s",
+            ours / torch_alone,
+            "<= import torch + 0.3 s",
+            ours <= torch_alone + 0.3,
+        ),
     ]
 
 
@@ -113,7 +134,9 @@ def memory(path: str) -> list[Row]:
     growth = {}
     for name, setup in (("zoo", MEMORY_ZOO), ("transformers", MEMORY_TRANSFORMERS)):
         code = setup.format(path=path) + GROWTH
-        growth[name] = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()[-1])
+        growth[name] = int(
+            subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()[-1]
+        )
     weights_only = resident_of_weights(path)
     return [
         Row(
@@ -124,7 +147,14 @@ def memory(path: str) -> list[Row]:
             "-",
             True,
         ),
-        Row("resident growth by loading the model alone, share of the file", f"{weights_only / size:.1%}", "", weights_only / size, "<= 0.05", weights_only / size <= 0.05),
+        Row(
+            "resident growth by loading the model alone, share of the file",
+            f"{weights_only / size:.1%}",
+            "",
+            weights_only / size,
+            "<= 0.05",
+            weights_only / size <= 0.05,
+        ),
     ]
 
 
@@ -140,7 +170,11 @@ for name in ('config.json', 'model.safetensors'):
     Path(folder, name).symlink_to(Path({path!r}, name))
 load = lambda: zoo.load(folder)[0]
 """
-    return int(subprocess.run([sys.executable, "-c", setup + GROWTH], check=True, capture_output=True, text=True).stdout.split()[-1])
+    return int(
+        subprocess.run(
+            [sys.executable, "-c", setup + GROWTH], check=True, capture_output=True, text=True
+        ).stdout.split()[-1]
+    )
 
 
 def decoding(path: str, rounds: int, tokens: int) -> list[Row]:
@@ -152,7 +186,7 @@ def decoding(path: str, rounds: int, tokens: int) -> list[Row]:
 
     rows = []
     for dtype in ("float32", "bfloat16"):
-        model, preprocessor = zoo.load(path, dtype=dtype)
+        model, _ = zoo.load(path, dtype=dtype)
         reference = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype))
         tokenizer = AutoTokenizer.from_pretrained(path)
         prompt = "The history of the city begins in"
@@ -161,7 +195,7 @@ def decoding(path: str, rounds: int, tokens: int) -> list[Row]:
 
         def ours(model=model, ids=ids) -> float:
             begin = time.perf_counter()
-            output = model.generate(ids, max_new_tokens=tokens, do_sample=False, eos_token_id=None)
+            output = model.generate(ids, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False)
             return len(output.token_ids[0]) / (time.perf_counter() - begin)
 
         def theirs(reference=reference, inputs=inputs) -> float:
@@ -171,7 +205,16 @@ def decoding(path: str, rounds: int, tokens: int) -> list[Row]:
 
         ours(), theirs()
         mine, peer = interleaved(ours, theirs, rounds)
-        rows.append(Row(f"decoding, batch 1, {dtype}, {tokens} tokens", f"{mine:.1f} tokens/s", f"{peer:.1f} tokens/s", mine / peer, ">= 1.0", mine >= peer))
+        rows.append(
+            Row(
+                f"decoding, batch 1, {dtype}, {tokens} tokens",
+                f"{mine:.1f} tokens/s",
+                f"{peer:.1f} tokens/s",
+                mine / peer,
+                ">= 1.0",
+                mine >= peer,
+            )
+        )
     return rows
 
 
@@ -197,14 +240,16 @@ def render(rows: list[Row]) -> str:
     import transformers
 
     lines = [
-        f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, Python {platform.python_version()}, "
+        f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"Python {platform.python_version()}, "
         f"torch {torch.__version__}, transformers {transformers.__version__}, {time.strftime('%Y-%m-%d')}",
         "",
         "| what | zoo | transformers (or the peer named) | ratio | bar | met |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {row.what} | {row.zoo} | {row.peer} | {row.ratio:.2f} | {row.bar} | {'yes' if row.met else '**no**'} |" for row in rows
+        f"| {row.what} | {row.zoo} | {row.peer} | {row.ratio:.2f} | {row.bar} | {'yes' if row.met else '**no**'} |"
+        for row in rows
     ]
     return "\n".join(lines)
 

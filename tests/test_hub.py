@@ -46,7 +46,15 @@ def test_a_dangling_link_says_where_it_leads(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("llama", False), ("smollm2-135m", False), ("./llama", True), ("a/b", True), ("pkg://a/b", True), ("hf://a/b", True), ("~/x", True)],
+    [
+        ("llama", False),
+        ("smollm2-135m", False),
+        ("./llama", True),
+        ("a/b", True),
+        ("pkg://a/b", True),
+        ("hf://a/b", True),
+        ("~/x", True),
+    ],
 )
 def test_names_and_references_are_told_apart(text, expected):
     assert is_reference(text) is expected

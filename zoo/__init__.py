@@ -1,6 +1,7 @@
 """zoo: any architecture, any task, from checkpoints that can't bite.
 
-Names are resolved when they are first used, so that `import zoo` costs next to nothing and imports neither torch nor numpy.
+Names are resolved when they are first used, so that `import zoo` costs next to nothing and imports neither torch nor
+numpy.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ def __getattr__(name: str) -> Any:
         from zoo.errors import MissingDependency
 
         raise MissingDependency(
-            f"zoo.{name} needs {error.name}, which is not installed.", hint="Install it with `pip install 'zoo-sdk[torch]'`."
+            f"zoo.{name} needs {error.name}, which is not installed.",
+            hint="Install it with `pip install 'zoo-sdk[torch]'`.",
         ) from error
     globals()[name] = value
     return value

@@ -113,9 +113,17 @@ def zoo_attention() -> list[AttentionSpec]:
 def zoo_commands() -> list[CommandSpec]:
     return [
         CommandSpec(name="list", command="zoo.cli.list:command", summary="List what the installed plugins contribute"),
-        CommandSpec(name="info", command="zoo.cli.info:command", summary="Say what an architecture, task, preset or directory is"),
-        CommandSpec(name="plugins", command="zoo.cli.plugins:command", summary="List the plugins, and what went wrong with any"),
-        CommandSpec(name="env", command="zoo.cli.env:command", summary="Versions, devices and plugins, for a bug report"),
+        CommandSpec(
+            name="info",
+            command="zoo.cli.info:command",
+            summary="Say what an architecture, task, preset or directory is",
+        ),
+        CommandSpec(
+            name="plugins", command="zoo.cli.plugins:command", summary="List the plugins, and what went wrong with any"
+        ),
+        CommandSpec(
+            name="env", command="zoo.cli.env:command", summary="Versions, devices and plugins, for a bug report"
+        ),
         CommandSpec(name="run", command="zoo.cli.run:command", summary="Run a task on inputs"),
         CommandSpec(name="chat", command="zoo.cli.chat:command", summary="Talk with a language model"),
     ]

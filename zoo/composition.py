@@ -38,7 +38,10 @@ def default_head(task: Entry[TaskSpec], features: Sequence[FeatureSpec]) -> Entr
 
 
 def choose_head(
-    architecture: Entry[ArchitectureSpec], features: Sequence[FeatureSpec], task: Entry[TaskSpec], head: str | None = None
+    architecture: Entry[ArchitectureSpec],
+    features: Sequence[FeatureSpec],
+    task: Entry[TaskSpec],
+    head: str | None = None,
 ) -> Entry[HeadSpec]:
     """The head to build: the named one, or the task's default for these features.
 

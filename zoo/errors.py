@@ -1,4 +1,6 @@
-"""Every error that zoo raises on purpose is a child of ZooError and says what was found, what was expected and the mend."""
+"""Every error that zoo raises on purpose is a child of ZooError and says what was found, what was expected and the
+mend.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""References to models: a directory, a file, or `pkg://DISTRIBUTION/path`, a resource of an installed package. Torch-free.
+"""References to models: a directory, a file, or `pkg://DISTRIBUTION/path`, a resource of an installed package.
+Torch-free.
 
 Nothing of a package is imported: its list of installed files says where the resource lies.
 """
@@ -67,7 +68,7 @@ def _locate_in_package(reference: str) -> Path:
         similar = [file for file in files if file.suffix == wanted.suffix and ".dist-info" not in file.parts[0]]
         listing = f" It holds: {', '.join(map(str, similar[:5]))}." if similar and wanted.suffix else ""
         raise ReferenceNotFound(
-            f"{reference}: the package '{name}' {distribution.version} installs no file or folder '{resource}'.{listing}"
+            f"{reference}: the package '{name}' {distribution.version} installs no '{resource}'.{listing}"
         )
     path = Path(str(distribution.locate_file(str(wanted))))
     if not path.exists():

@@ -10,10 +10,11 @@ from zoo.weights.key_map import KeyMap
 __all__ = ["key_map_of", "writable_layout"]
 
 
-def writable_layout(
-    architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec] | None
-) -> Entry[LayoutSpec] | None:
-    """The layout that the pair is saved in, None when no plugin brings one. One of the architecture's own plugin comes first."""
+def writable_layout(architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec] | None) -> Entry[LayoutSpec] | None:
+    """The layout that the pair is saved in, None when no plugin brings one.
+
+    One of the architecture's own plugin comes first.
+    """
     found = [
         entry
         for entry in registry().layouts.entries()

@@ -87,11 +87,13 @@ def load(
     task: a task's name or alias; "default" for what the checkpoint's head is for; None for the bare backbone.
     dtype: "auto" keeps what is stored, without a copy; otherwise "float32", "bfloat16", ... or a torch.dtype.
     device: "auto" is the first accelerator, or the CPU. attention: the name of a backend, or "auto".
-    head: a head other than the task's default. init_head: initialise a head that the checkpoint has no weights for, drawing from `seed`;
-    it gets `labels`, or `num_labels` unnamed ones. progress: called with the bytes done and the bytes in all.
+    head: a head other than the task's default. init_head: initialise a head that the checkpoint has no weights for,
+    drawing from `seed`; it gets `labels`, or `num_labels` unnamed ones. progress: called with the bytes done and the
+    bytes in all.
 
-    Returns (model, preprocessor), the model in evaluation mode; the preprocessor is None when the checkpoint has no files for one.
-    Raises children of ZooError: ReferenceNotFound, NameNotFound, ConfigError, CompositionError, UntrainedHead, CheckpointError, ...
+    Returns (model, preprocessor), the model in evaluation mode; the preprocessor is None when the checkpoint has no
+    files for one. Raises children of ZooError: ReferenceNotFound, NameNotFound, ConfigError, CompositionError,
+    UntrainedHead, CheckpointError, ...
     """
     source = open_source(reference)
     composition = _compose(source, task, head, labels, num_labels)
@@ -104,9 +106,7 @@ def load(
     model, report = _load_weights(source, composition, trained, dtype, target_device, seed, progress)
     bind_attention(model, attention)
     generation_config = read_json(source.files, "generation_config.json") or {}
-    model.origin = composition.origin(
-        reference=source.reference, generation_config=generation_config, report=report
-    )
+    model.origin = composition.origin(reference=source.reference, generation_config=generation_config, report=report)
     return model.eval(), _load_preprocessor(source.architecture, source.files, source.metadata.config)
 
 
@@ -124,8 +124,8 @@ def create(
 ) -> Any:
     """A model with random weights, the same ones for the same seed, whatever the device and dtype.
 
-    config: an architecture's configuration, the contents of a config.json, a directory that holds one, or the name of a preset or of
-    an architecture (its default preset). The rest as in `load`.
+    config: an architecture's configuration, the contents of a config.json, a directory that holds one, or the name of
+    a preset or of an architecture (its default preset). The rest as in `load`.
     """
     values, architecture = _hub_config(config)
     composition = _compose_from_config(architecture, values, task, head, labels, num_labels)
@@ -201,15 +201,17 @@ def _with_head(
     wanted = _label_names(labels, num_labels)
     if wanted is not None and wanted != getattr(head_config, "labels", None):
         if not hasattr(head_config, "labels"):
-            raise InvalidInput(f"The head '{chosen.spec.name}' has no labels, so labels and num_labels have no meaning for it.")
+            raise InvalidInput(
+                f"The head '{chosen.spec.name}' has no labels, so labels and num_labels have no meaning for it."
+            )
         head_config = head_config.replace(labels=wanted)
-    return _Composition(
-        architecture=architecture, config=config, task=task_entry, head=chosen, head_config=head_config
-    )
+    return _Composition(architecture=architecture, config=config, task=task_entry, head=chosen, head_config=head_config)
 
 
 def _fresh_head_config(architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec], config: Config) -> Any:
-    """The configuration of a head that the checkpoint does not have: what the pair's layout makes of the backbone's, or the defaults."""
+    """The configuration of a head that the checkpoint does not have: what the pair's layout makes of the
+    backbone's, or the defaults.
+    """
     layout = writable_layout(architecture, head)
     if layout is None:
         return resolve_object(head.spec.config)()
@@ -236,7 +238,8 @@ def _untrained(source: Source, composition: _Composition) -> UntrainedHead:
     return UntrainedHead(
         f"{source.metadata.location}: there are no trained weights for the head '{composition.head.spec.name}', "
         f"which the task '{composition.task.spec.name}' needs; the checkpoint has {has}.",
-        hint="Pass init_head=True to initialise it (to train it), with num_labels=N or labels=[...] where it has labels; or task=None for the bare backbone.",
+        hint="To train it, pass init_head=True (with num_labels=N or labels=[...] where it has labels). "
+        "For the bare backbone, pass task=None.",
     )
 
 
@@ -256,12 +259,16 @@ def _load_weights(
     prefix = "backbone." if bare else ""
     targets = {prefix + name: tensor for name, tensor in (*model.named_parameters(), *_persistent_buffers(model))}
     untrained = () if trained else tuple(name for name in targets if name.startswith("head."))
-    unused = {"head.": f"it belongs to the head '{source.layout.spec.head}', which was not asked for"} if bare or not trained else {}
+    unused = (
+        {"head.": f"it belongs to the head '{source.layout.spec.head}', which was not asked for"}
+        if bare or not trained
+        else {}
+    )
     assignment = plan_assignment(
         targets,
         source.checkpoint,
         key_map_of(source.layout, source.configs),
-        ties=() if bare else model.ties,
+        ties=model.ties if isinstance(model, ComposedTaskModel) else (),
         unused=unused,
         untrained=untrained,
         location=source.metadata.location,

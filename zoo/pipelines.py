@@ -19,6 +19,8 @@ def pipeline(task: str, reference: str | os.PathLike[str], **options: Any) -> An
     """
     spec = registry().tasks.get(task).spec
     if spec.pipeline is None:
-        raise CompositionError(f"The task '{spec.name}' has no pipeline.", hint="Use the model that `zoo.load` returns.")
+        raise CompositionError(
+            f"The task '{spec.name}' has no pipeline.", hint="Use the model that `zoo.load` returns."
+        )
     model, preprocessor = load(reference, task=spec.name, **options)
     return resolve_object(spec.pipeline)(model, preprocessor)

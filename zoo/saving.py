@@ -39,12 +39,13 @@ def save(
 ) -> Path:
     """Write a model that `zoo.load` or `zoo.create` made, as a directory that zoo and transformers load.
 
-    preprocessor: written beside it (tokenizer.json, ...). max_shard_size: bytes of tensors per file, or "10GB", "500MB". sync: flush to disk.
+    preprocessor: written beside it (tokenizer.json, ...). max_shard_size: bytes of tensors per file, or "10GB",
+    "500MB". sync: flush to disk.
     progress: called with the bytes done and the bytes in all.
 
-    All or nothing: until the new files are complete, what was in the directory stays. Tensors that are tied are stored once; the
-    bytes depend on the contents alone. Returns the directory.
-    Raises SaveError when the model has no layout to be written in, or writing fails.
+    All or nothing: until the new files are complete, what was in the directory stays. Tensors that are tied are stored
+    once; the bytes depend on the contents alone. Returns the directory. Raises SaveError when the model has no layout
+    to be written in, or writing fails.
     """
     target = Path(directory)
     shard_size = parse_size(max_shard_size)
@@ -92,9 +93,7 @@ def _tensors(model: Model | ComposedTaskModel) -> dict[str, Tensor]:
     prefix = "" if isinstance(model, ComposedTaskModel) else "backbone."
     ties = model.ties if isinstance(model, ComposedTaskModel) else ()
     dropped = {name for group in ties for name in group[1:]}
-    return {
-        prefix + name: tensor for name, tensor in model.state_dict(keep_vars=True).items() if name not in dropped
-    }
+    return {prefix + name: tensor for name, tensor in model.state_dict(keep_vars=True).items() if name not in dropped}
 
 
 def _stored(
@@ -108,7 +107,10 @@ def _stored(
     for match in matches:
         absent = [name for name in match.model if name not in tensors]
         if absent:
-            raise SaveError(f"The layout '{layout.full_name}' stores {match.stored} together with {', '.join(absent)}, which the model lacks.")
+            raise SaveError(
+                f"The layout '{layout.full_name}' makes {', '.join(match.stored)} out of {', '.join(absent)}, too, "
+                "which the model lacks."
+            )
         shapes = [torch.empty_like(tensors[name], device="meta") for name in match.model]
         for name, tensor in zip(match.stored, match.operation.save(shapes), strict=True):
             if tensor.dtype not in DTYPES:

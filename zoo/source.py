@@ -127,7 +127,9 @@ def _open_path(path: Path, reference: str, preset: Entry[PresetSpec] | None) -> 
 
 
 def _qualified(layout: Entry[LayoutSpec], architecture: str) -> str:
-    """The architecture's full name when the layout's own plugin brings it, so that a second claimant of the bare name is no obstacle."""
+    """The architecture's full name when the layout's own plugin brings it, so that a second claimant of the bare
+    name is no obstacle.
+    """
     own = f"{layout.distribution}:{architecture}"
     return own if registry().architectures.find(own) is not None else architecture
 
@@ -164,7 +166,9 @@ def _unknown_architecture(metadata: ModelMetadata, files: ModelFiles) -> ZooErro
             f"but none of its layouts fits this checkpoint ({metadata.format}{detail})."
         )
     available = sorted({kind for entry in registry().architectures.entries() for kind in entry.spec.model_types})
-    error = NameNotFound(f"{place}: no installed plugin reads {key}={name!r}; installed are: {', '.join(available) or 'none'}.")
+    error = NameNotFound(
+        f"{place}: no installed plugin reads {key}={name!r}; installed are: {', '.join(available) or 'none'}."
+    )
     try:
         registry().architectures.get(name)
     except NameNotFound as found:
@@ -180,4 +184,3 @@ def _declared_architecture(metadata: ModelMetadata) -> tuple[str, Any]:
 
 def _config_place(metadata: ModelMetadata, files: ModelFiles) -> str:
     return str(Path(files.location) / "config.json") if metadata.config else metadata.location
-

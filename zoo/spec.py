@@ -72,7 +72,8 @@ class Spec:
             value = getattr(self, field_name)
             if value and not _REFERENCE.fullmatch(value):
                 raise ValueError(
-                    f"{type(self).__name__} {self.name!r}: {field_name}={value!r} is not of the form 'package.module:Object'"
+                    f"{type(self).__name__} {self.name!r}: {field_name}={value!r} is not of the form "
+                    "'package.module:Object'"
                 )
 
     @classmethod
@@ -179,7 +180,8 @@ class LayoutSpec(Spec):
     matches: called with `interfaces.ModelMetadata`, True when a checkpoint is in this layout; torch-free.
     read_config: ModelMetadata -> `interfaces.LayoutConfigs` (of the architecture and of the head); torch-free.
     write_config: LayoutConfigs -> the contents of config.json, or None for layouts that are only read.
-    key_map: a `weights.KeyMap`, or a callable LayoutConfigs -> KeyMap. class_name: the entry of `architectures` in config.json.
+    key_map: a `weights.KeyMap`, or a callable LayoutConfigs -> KeyMap. class_name: the entry of `architectures` in
+    config.json.
     """
 
     architecture: str
@@ -197,7 +199,8 @@ class LayoutSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class PresetSpec(Spec):
-    """Published weights under a short name. sources: references in order of preference; the first that can be had is used.
+    """Published weights under a short name. sources: references in order of preference; the first that can be had is
+    used.
 
     config: the contents of its config.json, so that `zoo.create` and `zoo info` need no download.
     """
@@ -243,7 +246,10 @@ class AttentionSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSpec(Spec):
-    """A subcommand of `zoo`. command: a click command; imported only when it is invoked. summary: its line in `zoo --help`."""
+    """A subcommand of `zoo`.
+
+    command: a click command; imported only when it is invoked. summary: its line in `zoo --help`.
+    """
 
     command: str
 

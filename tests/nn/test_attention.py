@@ -8,7 +8,14 @@ import torch
 import zoo
 from zoo.nn.attention import EAGER_BACKEND, SDPA_BACKEND, bind_attention, causal_attention_mask
 
-CONFIG = {"model_type": "llama", "vocab_size": 20, "hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2}
+CONFIG = {
+    "model_type": "llama",
+    "vocab_size": 20,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+}
 
 
 PICKY = """

@@ -59,8 +59,15 @@ def test_what_an_interrupted_upgrade_left_is_told_and_the_higher_version_wins(fa
     site = fake_distribution("zoo-swin", "0.9.0", entry_points={"swin": "old"}).parent
     fake_distribution("zoo-swin", "0.10.0", entry_points={"swin": "new"})
     assert [(each.version, each.target) for each in found(site)] == [("0.10.0", "new")]
-    assert "zoo-swin is recorded 2 times" in caplog.text
-    assert "Using zoo_swin-0.10.0.dist-info" in caplog.text
+    assert "zoo-swin is installed more than once" in caplog.text
+    assert f"Using {site / 'zoo_swin-0.10.0.dist-info'}, not {site / 'zoo_swin-0.9.0.dist-info'};" in caplog.text
+
+
+def test_a_doubled_record_of_what_has_no_plugins_is_none_of_our_business(fake_distribution, caplog):
+    site = fake_distribution("numpy", "1.0").parent
+    fake_distribution("numpy", "2.0")
+    assert found(site) == ()
+    assert not caplog.text
 
 
 def test_a_record_without_metadata_loses_against_a_whole_one(fake_distribution):

@@ -271,3 +271,11 @@ def test_what_is_left_out_is_not_imported(fake_plugin, load):
     ):
         bad, good = load(**settings).plugins
         assert (bad.left_out, bad.loaded, good.loaded) == (reason, False, True)
+
+
+def test_a_plugin_that_failed_leaves_no_trace_that_could_mislead(fake_plugin, fake_distribution, load):
+    fake_plugin("zoo-bad", GOOD + "\n@hookimpl\ndef zoo_tasks():\n    1 / 0\n")
+    fake_distribution("zoo-bad-fork", entry_points={"bad": "zoo_bad._plugin"})
+    first, second = load().plugins
+    assert "ZeroDivisionError" in first.failure
+    assert "ZeroDivisionError" in second.failure

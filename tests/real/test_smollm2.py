@@ -33,9 +33,9 @@ PROMPTS = (
     "A recipe for pancakes needs flour, milk, eggs and",
     "The quick brown fox jumps over the lazy dog. " * 3,
     "In the beginning there was nothing, and then " * 6,
-    "Paris is the capital of France. Rome is the capital of Italy. Madrid is the capital of Spain. Berlin is the capital of",
+    "Paris is the capital of France. Rome is the capital of Italy. Berlin is the capital of",
     "List: apples, pears, plums, " * 20 + "and",
-    "He said: \"I don't know\", and she answered: \"",
+    'He said: "I don\'t know", and she answered: "',
     "SELECT name FROM users WHERE",
     "<html>\n<head>\n<title>",
 )
@@ -46,7 +46,9 @@ NEW_TOKENS = 24
 def directory(smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The GGUF, loaded and saved by zoo as a Hub directory."""
     model, preprocessor = zoo.load(smollm2_gguf)
-    return zoo.save(model, tmp_path_factory.mktemp("smollm2") / "model", preprocessor=preprocessor, max_shard_size="200MB")
+    return zoo.save(
+        model, tmp_path_factory.mktemp("smollm2") / "model", preprocessor=preprocessor, max_shard_size="200MB"
+    )
 
 
 @pytest.fixture(scope="module")

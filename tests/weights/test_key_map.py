@@ -31,7 +31,17 @@ def test_numbers_are_carried_over():
     assert (ignored, unclaimed) == ({}, [])
 
 
-@pytest.mark.parametrize("key", ["xtok.weight", "tok.weight.extra", "h.1.norm.weight", "h.a.attn.q.weight", "h.1.attn.q.weight2", "H.1.attn.q.weight"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "xtok.weight",
+        "tok.weight.extra",
+        "h.1.norm.weight",
+        "h.a.attn.q.weight",
+        "h.1.attn.q.weight2",
+        "H.1.attn.q.weight",
+    ],
+)
 def test_a_key_that_only_resembles_a_template_is_unclaimed(key):
     assert MAP.match_stored([key])[2] == [key]
 

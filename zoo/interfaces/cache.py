@@ -32,7 +32,9 @@ class LayerCache(Protocol):
     """One layer's part of a cache."""
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store keys and values (batch, heads, new, head_dim) after the cache's length; return those of all positions."""
+        """Store keys and values (batch, heads, new, head_dim) after the cache's length; return those of all
+        positions.
+        """
         ...
 
 

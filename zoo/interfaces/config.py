@@ -1,4 +1,6 @@
-"""Configurations: a protocol, and the frozen dataclass that native architectures and heads derive theirs from. Torch-free."""
+"""Configurations: a protocol, and the frozen dataclass that native architectures and heads derive theirs from.
+Torch-free.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from zoo.errors import ConfigError
@@ -38,15 +39,18 @@ class Config(Protocol):
 class TypedConfig:
     """A configuration as a frozen, keyword-only dataclass, validated when it is made.
 
-    Types are checked from the annotations (bool is no int, an int is taken for a float, non-finite floats are refused); a child adds ranges and
-    cross-field rules in `validate`, raising through `self.invalid`. The Hub's keys are the field names unless `hub_names` says otherwise.
-    `hub` holds the config.json that it was read from, so that what is not understood here is not lost.
+    Types are checked from the annotations (bool is no int, an int is taken for a float, non-finite floats are
+    refused); a child adds ranges and cross-field rules in `validate`, raising through `self.invalid`. The Hub's keys
+    are the field names unless `hub_names` says otherwise. `hub` holds the config.json that it was read from, so that
+    what is not understood here is not lost.
     """
 
     hub_names: ClassVar[Mapping[str, tuple[str, ...]]] = types.MappingProxyType({})
     """field name -> the Hub's keys for it, the newest first (read in any, written under the one it was read from)."""
 
-    hub: Mapping[str, Any] = dataclasses.field(default_factory=lambda: types.MappingProxyType({}), repr=False, compare=False)
+    hub: Mapping[str, Any] = dataclasses.field(
+        default_factory=lambda: types.MappingProxyType({}), repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         for name, annotation in _annotations(type(self)).items():
@@ -118,10 +122,15 @@ class TypedConfig:
             values[present[0]] = list(value) if isinstance(value, tuple) else value
 
 
-@cache
+_ANNOTATIONS: dict[type[TypedConfig], dict[str, Any]] = {}
+
+
 def _annotations(cls: type[TypedConfig]) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+    """Field name -> type, looked up once per class."""
+    if cls not in _ANNOTATIONS:
+        hints = typing.get_type_hints(cls)
+        _ANNOTATIONS[cls] = {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+    return _ANNOTATIONS[cls]
 
 
 def _coerce(value: Any, annotation: Any) -> tuple[bool, Any]:

@@ -14,8 +14,8 @@ class FeatureSpec:
     """One output of a backbone.
 
     kind: "map" (batch, channels, height, width), "tokens" (batch, length, channels) or "vector" (batch, channels).
-    stride: input pixels (or samples) per position; None where the notion has no meaning. prefix_tokens: how many leading
-    tokens (class, registers) stand for no position. causal: whether a position sees only what is before it.
+    stride: input pixels (or samples) per position; None where the notion has no meaning. prefix_tokens: how many
+    leading tokens (class, registers) stand for no position. causal: whether a position sees only what is before it.
     """
 
     name: str

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.interfaces.features import Features
 from zoo.interfaces.feature_spec import FeatureSpec
+from zoo.interfaces.features import Features
 
 __all__ = ["Head"]
 
@@ -17,8 +17,8 @@ __all__ = ["Head"]
 class Head(nn.Module):
     """Built from the backbone's (or neck's) FeatureSpecs and its own configuration.
 
-    `forward(features)` gives the task's output; `loss(output, target, denominators)` its total loss and the named terms; `count(target)` the
-    named denominators of that loss, so that gradient accumulation over batches is exact.
+    `forward(features)` gives the task's output; `loss(output, target, denominators)` its total loss and the named
+    terms; `count(target)` the named denominators of that loss, so that gradient accumulation over batches is exact.
     """
 
     def __init__(self, features: tuple[FeatureSpec, ...], config: Any) -> None:
@@ -42,6 +42,11 @@ class Head(nn.Module):
         """How many elements each term of the loss averages over."""
         raise NotImplementedError
 
-    def loss(self, output: Any, target: Any, denominators: Mapping[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total loss and its named terms. denominators: of the whole accumulated batch; by default `count(target)`."""
+    def loss(
+        self, output: Any, target: Any, denominators: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total loss and its named terms.
+
+        denominators: of the whole accumulated batch; by default `count(target)`.
+        """
         raise NotImplementedError

@@ -17,7 +17,8 @@ __all__ = ["LayoutConfigs", "ModelMetadata"]
 class ModelMetadata:
     """What is known of a checkpoint from headers alone.
 
-    format: the name of its FormatSpec ("safetensors", "gguf", ...). config: the contents of config.json, empty where there is none.
+    format: the name of its FormatSpec ("safetensors", "gguf", ...). config: the contents of config.json, empty where
+    there is none.
     metadata: the format's own metadata. tensors: name -> record. location: for messages.
     """
 

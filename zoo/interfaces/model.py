@@ -20,8 +20,8 @@ class Model(nn.Module):
     """A backbone built from a Config alone; `forward` returns Features.
 
     It is built on any device, the meta device included, without reading a file. Derived tensors (rotary frequencies,
-    masks) are non-persistent buffers; a module that has some defines `reset_derived(device)`, which computes them, since
-    a model built on the meta device has none (`weights.derived.reset_derived` calls it on every module).
+    masks) are non-persistent buffers; a module that has some defines `reset_derived(device)`, which computes them,
+    since a model built on the meta device has none (`weights.derived.reset_derived` calls it on every module).
     """
 
     config: Config

@@ -16,7 +16,9 @@ class Preprocessor(Protocol):
 
     @classmethod
     def from_files(cls, files: ModelFiles, config: Mapping[str, Any]) -> Self | None:
-        """Build from the Hub's files; None when none of the files it reads is there. config: the contents of config.json."""
+        """Build from the Hub's files; None when none of the files it reads is there. config: the contents of
+        config.json.
+        """
         ...
 
     def __call__(self, items: Sequence[Any], **options: Any) -> list[Any]:

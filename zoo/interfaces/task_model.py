@@ -31,7 +31,9 @@ class TaskModel(Protocol):
         """Groups of parameter names that are one tensor; the first of each is the one that is stored."""
         ...
 
-    def forward(self, inputs: Mapping[str, Any], target: Any = None, denominators: Mapping[str, Tensor] | None = None) -> Any:
+    def forward(
+        self, inputs: Mapping[str, Any], target: Any = None, denominators: Mapping[str, Tensor] | None = None
+    ) -> Any:
         """The task's output; with a target, also its total loss and the named terms of it."""
         ...
 
@@ -92,7 +94,8 @@ class ComposedTaskModel(nn.Module):
     ) -> Any:
         """inputs: the backbone's keyword arguments, as the preprocessor's `collate` makes them.
 
-        Returns the head's output. Given a target, its `loss` and `losses` are set; denominators are those of the whole accumulated batch.
+        Returns the head's output. Given a target, its `loss` and `losses` are set; denominators are those of the whole
+        accumulated batch.
         """
         features: Features = self.backbone(**inputs)
         if self.neck is not None:

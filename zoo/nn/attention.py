@@ -1,7 +1,7 @@
 """Attention: what a module needs, the backends that can serve it, and the choice between them.
 
-A module states its need; a backend answers None or the reason why it can't serve it. The choice is made once, when device and dtype
-are known (`bind_attention`), never inside forward.
+A module states its need; a backend answers None or the reason why it can't serve it. The choice is made once, when
+device and dtype are known (`bind_attention`), never inside forward.
 """
 
 from __future__ import annotations
@@ -16,12 +16,23 @@ from torch import Tensor, nn
 from zoo.errors import AttentionUnavailable
 from zoo.registry import registry, resolve_object
 
-__all__ = ["EAGER_BACKEND", "SDPA_BACKEND", "Attention", "AttentionBackend", "AttentionNeed", "bind_attention", "causal_attention_mask"]
+__all__ = [
+    "EAGER_BACKEND",
+    "SDPA_BACKEND",
+    "Attention",
+    "AttentionBackend",
+    "AttentionNeed",
+    "bind_attention",
+    "causal_attention_mask",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionNeed:
-    """What an attention module asks of a backend. bias: an additive bias per head. window: how far a query sees back."""
+    """What an attention module asks of a backend.
+
+    bias: an additive bias per head. window: how far a query sees back.
+    """
 
     head_dim: int
     num_heads: int
@@ -41,12 +52,20 @@ class AttentionBackend(Protocol):
         ...
 
     def __call__(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, causal: bool = False, scale: float | None = None
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | None = None,
+        *,
+        causal: bool = False,
+        scale: float | None = None,
     ) -> Tensor:
         """q: (batch, heads, queries, head_dim); k, v: (batch, key-value heads, keys, head_dim) -> as q.
 
-        mask: boolean (True: may see) or additive, broadcastable to (batch, heads, queries, keys). causal: queries and keys are the same
-        positions, and each sees none after itself; not together with a mask. scale: 1 / sqrt(head_dim) by default.
+        mask: boolean (True: may see) or additive, broadcastable to (batch, heads, queries, keys). causal: queries and
+        keys are the same positions, and each sees none after itself; not together with a mask. scale: 1 /
+        sqrt(head_dim) by default.
         """
         ...
 
@@ -58,14 +77,22 @@ class _SDPA:
         return None
 
     def __call__(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, causal: bool = False, scale: float | None = None
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | None = None,
+        *,
+        causal: bool = False,
+        scale: float | None = None,
     ) -> Tensor:
         heads, queries = q.shape[1], q.shape[2]
         groups = heads // k.shape[1]
         if groups == 1:
             return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, scale=scale)
         if queries == 1 and (mask is None or mask.shape[1] == 1):
-            # While decoding, the heads of a group are taken for the queries of one head: keys are read once, not once per head.
+            # While decoding, the heads of a group are taken for the queries of one head: keys are read once, not once
+            # per head.
             grouped = q.view(q.shape[0], k.shape[1], groups, q.shape[3])
             return F.scaled_dot_product_attention(grouped, k, v, mask, scale=scale).view(q.shape)
         return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, scale=scale, enable_gqa=True)
@@ -78,7 +105,14 @@ class _Eager:
         return None
 
     def __call__(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, causal: bool = False, scale: float | None = None
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | None = None,
+        *,
+        causal: bool = False,
+        scale: float | None = None,
     ) -> Tensor:
         groups = q.shape[1] // k.shape[1]
         if groups > 1:
@@ -130,7 +164,9 @@ def _choose(need: AttentionNeed, choice: str) -> AttentionBackend:
         backend: AttentionBackend = _backend(registry().attention.get(choice).spec.backend)
         reason = backend.unsupported(need)
         if reason is not None:
-            raise AttentionUnavailable(f"attention={choice!r} can't serve this model: {reason}.", hint="Use attention='auto'.")
+            raise AttentionUnavailable(
+                f"attention={choice!r} can't serve this model: {reason}.", hint="Use attention='auto'."
+            )
         return backend
     reasons = []
     for entry in sorted(registry().attention.entries(), key=lambda entry: -entry.spec.priority):
@@ -148,11 +184,14 @@ def _backend(reference: str) -> AttentionBackend:
     return instance
 
 
-def causal_attention_mask(real: Tensor | None, queries: int, keys: int, device: torch.device) -> tuple[Tensor | None, bool]:
+def causal_attention_mask(
+    real: Tensor | None, queries: int, keys: int, device: torch.device
+) -> tuple[Tensor | None, bool]:
     """The mask of causal attention, and whether the backend's own causal mode serves instead.
 
-    real: (batch, keys), nonzero where a token is no padding; None when none is padding. The queries are the last of the keys.
-    Returns a boolean mask (batch or 1, 1, queries, keys), True where a query may see a key, or None; with it the value for `causal`.
+    real: (batch, keys), nonzero where a token is no padding; None when none is padding. The queries are the last of
+    the keys. Returns a boolean mask (batch or 1, 1, queries, keys), True where a query may see a key, or None; with it
+    the value for `causal`.
     """
     if real is None and queries == 1:
         return None, False

@@ -17,8 +17,8 @@ __all__ = ["RotaryEmbedding", "RotaryParameters", "rotate"]
 class RotaryParameters:
     """What the rotation's frequencies depend on.
 
-    scaling: "default" (none), "linear" (position interpolation, Chen et al., 2023), "dynamic" (NTK-aware, growing with the sequence) or
-    "llama3" (Llama 3.1: long wavelengths divided by factor, short ones kept, a ramp between).
+    scaling: "default" (none), "linear" (position interpolation, Chen et al., 2023), "dynamic" (NTK-aware, growing with
+    the sequence) or "llama3" (Llama 3.1: long wavelengths divided by factor, short ones kept, a ramp between).
     original_max_positions: the context before stretching, in tokens.
     """
 
@@ -58,7 +58,7 @@ class RotaryEmbedding(nn.Module):
         return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RotaryEmbedding:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.inverse_frequencies.dtype != torch.float32:  # a cast of the model would lose precision for good
             self.reset_derived(self.inverse_frequencies.device)
         return self
@@ -73,7 +73,10 @@ def rotate(x: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:
 
 
 def inverse_frequencies(parameters: RotaryParameters, device: torch.device, length: int | None = None) -> Tensor:
-    """The angle per position of each pair, (head_dim / 2,), in float32. length: of the sequence, for the "dynamic" scaling."""
+    """The angle per position of each pair, (head_dim / 2,), in float32.
+
+    length: of the sequence, for the "dynamic" scaling.
+    """
     dim, theta = parameters.head_dim, parameters.theta
     if parameters.scaling == "dynamic" and length is not None:
         stretch = parameters.factor * length / parameters.original_max_positions - (parameters.factor - 1)

@@ -50,12 +50,14 @@ class InstalledDistribution(NamedTuple):
     """An installed distribution. entry_points: the contents of its entry_points.txt, "" if it has none.
 
     version: None where the name of its metadata directory does not say it.
+    rivals: further metadata directories, beside the one at location, that record the same distribution.
     """
 
     name: str
     version: str | None
     location: str
     entry_points: str
+    rivals: tuple[str, ...] = ()
 
 
 class Distributions:
@@ -79,6 +81,8 @@ class Distributions:
 
     def entry_points(self, group: str) -> tuple[EntryPoint, ...]:
         """The entry points of a group, sorted by distribution and name, so that no order on the path matters."""
+        for distribution in self._by_name.values():
+            _warn_of_rivals(distribution, group)
         found = [
             EntryPoint(
                 distribution=distribution.name,
@@ -93,6 +97,19 @@ class Distributions:
             for name, target in _parse(distribution.entry_points, group)
         ]
         return tuple(sorted(found))
+
+
+def _warn_of_rivals(distribution: InstalledDistribution, group: str) -> None:
+    if not distribution.rivals:
+        return
+    texts = [distribution.entry_points, *(_read(rival, "entry_points.txt") for rival in distribution.rivals)]
+    if any(group in text for text in texts):
+        logger.warning(
+            "%s is installed more than once in one place. Using %s, not %s; install it again to mend this.",
+            distribution.name,
+            distribution.location,
+            ", ".join(distribution.rivals),
+        )
 
 
 def _on_path(path: Iterable[object]) -> Iterator[InstalledDistribution]:
@@ -117,21 +134,22 @@ def _in_directory(directory: str, children: Iterable[str]) -> Iterator[Installed
     for child in children:
         # pip renames what it is about to delete to "~name"; an interrupted run leaves that behind.
         if child.lower().endswith((".dist-info", ".egg-info")) and not child.startswith("~"):
-            stem = os.path.splitext(child)[0]
-            metadata_directories.setdefault(normalise(stem.partition("-")[0]), []).append(child)
+            name = normalise(child.rpartition(".")[0].partition("-")[0])
+            metadata_directories.setdefault(name, []).append(child)
     for name, same_name in metadata_directories.items():
         chosen = same_name[0]
-        if len(same_name) > 1:
+        if len(same_name) > 1:  # an interrupted upgrade leaves two
             chosen = max(same_name, key=lambda child: _rank(directory, child))
-            logger.warning(
-                "%s is recorded %d times in %s (%s). Using %s; install it again to mend this.",
-                name, len(same_name), directory, ", ".join(sorted(same_name)), chosen,
-            )  # fmt: skip
         location = os.path.join(directory, chosen)
-        version = os.path.splitext(chosen)[0].partition("-")[2]
         # An old-style egg-info may carry the Python version, too: that name can't be split for sure.
-        is_plain = chosen.lower().endswith(".dist-info") and version
-        yield InstalledDistribution(name, version if is_plain else None, location, _read(location, "entry_points.txt"))
+        version = chosen.rpartition(".")[0].partition("-")[2] if chosen.lower().endswith(".dist-info") else ""
+        yield InstalledDistribution(
+            name,
+            version=version or None,
+            location=location,
+            entry_points=_read(location, "entry_points.txt"),
+            rivals=tuple(os.path.join(directory, child) for child in sorted(same_name) if child != chosen),
+        )
 
 
 def _rank(directory: str, child: str) -> tuple[bool, bool, list[int], str]:

@@ -1,1 +1,3 @@
-"""From stored tensors to a model's parameters and back: key maps, mapping of files, assignment. Import from the modules."""
+"""From stored tensors to a model's parameters and back: key maps, mapping of files, assignment. Import from the
+modules.
+"""

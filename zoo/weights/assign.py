@@ -1,4 +1,6 @@
-"""Gives a model that was built on the meta device its parameters, strictly: everything fits, or one error lists all that does not."""
+"""Gives a model that was built on the meta device its parameters, strictly: everything fits, or one error lists all
+that does not.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ Progress = Callable[[int, int], None]
 class LoadReport:
     """What happened to stored tensors that did not simply become parameters.
 
-    ignored: name -> reason. duplicates: names stored beside the tensor they are tied to. decoded: encoding -> how many tensors were decoded
-    from it. untrained: parameters that the checkpoint has no weights for and that were initialised.
+    ignored: name -> reason. duplicates: names stored beside the tensor they are tied to. decoded: encoding -> how many
+    tensors were decoded from it. untrained: parameters that the checkpoint has no weights for and that were
+    initialised.
     """
 
     ignored: Mapping[str, str]
@@ -36,7 +39,10 @@ class LoadReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """What becomes of every stored tensor, found from headers alone. duplicates: stored name -> the parameter that it must equal."""
+    """What becomes of every stored tensor, found from headers alone.
+
+    duplicates: stored name -> the parameter that it must equal.
+    """
 
     matches: tuple[Match, ...]
     duplicates: Mapping[str, str]
@@ -55,9 +61,9 @@ def plan_assignment(
 ) -> Assignment:
     """Decide for every stored tensor and every parameter.
 
-    targets: canonical parameter name -> a tensor of its shape (on the meta device). unused: prefix of canonical names -> why that part of the
-    model was not built. untrained: targets that need no stored tensor.
-    Raises WeightsMismatch listing everything that is missing, unexpected or mis-shaped.
+    targets: canonical parameter name -> a tensor of its shape (on the meta device). unused: prefix of canonical names
+    -> why that part of the model was not built. untrained: targets that need no stored tensor. Raises WeightsMismatch
+    listing everything that is missing, unexpected or mis-shaped.
     """
     matches, ignored, unexpected = key_map.match_stored(checkpoint)
     kept_of = {name: group[0] for group in ties for name in group[1:]}
@@ -121,7 +127,8 @@ def assign_weights(
 ) -> None:
     """Put the stored tensors into the model, one after the other, so that no more than one of them exists twice.
 
-    prefix: of the canonical names, which the model's own names lack ("backbone." for a bare model). dtype: for floating-point tensors.
+    prefix: of the canonical names, which the model's own names lack ("backbone." for a bare model). dtype: for
+    floating-point tensors.
     """
     files = MappedFiles()
     placed: dict[str, Tensor] = {}
@@ -142,7 +149,7 @@ def assign_weights(
             raise WeightsMismatch(
                 f"{checkpoint[stored].data.path}: tensor '{stored}' differs from the one that it is tied to, '{kept}'.",
                 mismatched=(stored,),
-                hint="If they are meant to differ, set \"tie_word_embeddings\": false in config.json.",
+                hint='If they are meant to differ, set "tie_word_embeddings": false in config.json.',
             )
 
 
@@ -209,7 +216,9 @@ def _mismatch_error(
 
 
 def _folded(names: Sequence[str]) -> list[str]:
-    """The names, where several that differ only in the first number are one line: `layers.{0-29}.mlp.up_proj.weight`."""
+    """The names, where several that differ only in the first number are one line:
+    `layers.{0-29}.mlp.up_proj.weight`.
+    """
     groups: dict[tuple[str, str], list[int]] = {}
     lines: list[str] = []
     for name in names:

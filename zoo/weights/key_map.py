@@ -20,7 +20,9 @@ _NUMBER = re.compile(r"(?<![^.])(?:[0-9]+|\{[a-z_]+\})(?![^.])")
 
 @dataclass(frozen=True)
 class Rule:
-    """stored, model: templates, one or several where the operation joins or splits. aliases: other stored spellings, read but never written."""
+    """stored, model: templates, one or several where the operation joins or splits. aliases: other stored
+    spellings, read but never written.
+    """
 
     stored: str | tuple[str, ...]
     model: str | tuple[str, ...]
@@ -57,7 +59,10 @@ class Match:
 
 @dataclass(frozen=True)
 class _Pattern:
-    """A template that a key may have. slots: for each number in the key, the variable it binds or the number it must be."""
+    """A template that a key may have.
+
+    slots: for each number in the key, the variable it binds or the number it must be.
+    """
 
     slots: tuple[str, ...]
     rule: Rule | Ignore
@@ -76,7 +81,10 @@ class _Pattern:
 
 @dataclass(frozen=True)
 class KeyMap:
-    """The rules of a layout. Raises PluginError when a template can't be read, or its two sides don't use the same variables."""
+    """The rules of a layout.
+
+    Raises PluginError when a template can't be read, or its two sides don't use the same variables.
+    """
 
     rules: tuple[Rule, ...]
     ignored: tuple[Ignore, ...] = ()
@@ -87,7 +95,9 @@ class KeyMap:
         by_stored: dict[str, list[_Pattern]] = {}
         by_model: dict[str, list[_Pattern]] = {}
         for rule in self.rules:
-            variables = {frozenset(_variables(template)) for template in (*rule.stored_templates, *rule.model_templates)}
+            variables = {
+                frozenset(_variables(template)) for template in (*rule.stored_templates, *rule.model_templates)
+            }
             if len(variables) != 1:
                 raise PluginError(f"Key map: the templates of {rule} don't all use the same variables.")
             if rule.aliases and len(rule.stored_templates) != 1:
@@ -172,7 +182,9 @@ def _add(patterns: dict[str, list[_Pattern]], template: str, rule: Rule | Ignore
     pattern = _Pattern(tuple(_NUMBER.findall(template)), rule, template)
     same_form = patterns.setdefault(_form(template), [])
     for other in same_form:
-        if all(a.startswith("{") or b.startswith("{") or a == b for a, b in zip(pattern.slots, other.slots, strict=True)):
+        if all(
+            a.startswith("{") or b.startswith("{") or a == b for a, b in zip(pattern.slots, other.slots, strict=True)
+        ):
             raise PluginError(f"Key map: the templates {other.template!r} and {template!r} claim the same keys.")
     same_form.append(pattern)
 

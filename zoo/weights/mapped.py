@@ -46,7 +46,9 @@ def torch_dtype(record: TensorRecord) -> torch.dtype:
     """The torch dtype of a record. Raises UnsupportedFeature for a type that torch lacks."""
     found = TORCH_DTYPES.get(record.dtype)
     if found is None:
-        raise UnsupportedFeature(f"{record.data.path}: tensor '{record.name}' is of type {record.dtype.name}, which torch has not.")
+        raise UnsupportedFeature(
+            f"{record.data.path}: tensor '{record.name}' is of type {record.dtype.name}, which torch has not."
+        )
     return found
 
 
@@ -101,6 +103,4 @@ def _map_privately(descriptor: int) -> mmap.mmap:
     if sys.platform == "win32":
         return mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
     no_reserve = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
-    return mmap.mmap(
-        descriptor, 0, flags=mmap.MAP_PRIVATE | no_reserve, prot=mmap.PROT_READ | mmap.PROT_WRITE
-    )
+    return mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE | no_reserve, prot=mmap.PROT_READ | mmap.PROT_WRITE)

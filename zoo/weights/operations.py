@@ -12,7 +12,10 @@ __all__ = ["RENAME", "Operation", "PermuteRotary", "Rename"]
 
 
 class Operation(Protocol):
-    """Turns the stored tensors of a rule into the model's, and back. Must work on meta tensors, which tell the shapes."""
+    """Turns the stored tensors of a rule into the model's, and back.
+
+    Must work on meta tensors, which tell the shapes.
+    """
 
     def load(self, stored: Sequence[Tensor]) -> list[Tensor]:
         """The model's tensors, in the order of the rule's model templates; views where possible."""
@@ -39,8 +42,8 @@ RENAME = Rename()
 
 @dataclass(frozen=True)
 class PermuteRotary:
-    """Rows of a projection whose heads hold rotated pairs side by side, (0, 1), (2, 3), ... on disk, as llama.cpp and the original
-    Llama have them, and in halves, (i, i + head_dim / 2), in the model. heads: of this projection.
+    """Rows of a projection whose heads hold rotated pairs side by side, (0, 1), (2, 3), ... on disk, as llama.cpp and
+    the original Llama have them, and in halves, (i, i + head_dim / 2), in the model. heads: of this projection.
     """
 
     heads: int

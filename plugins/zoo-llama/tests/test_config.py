@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import transformers
-from zoo_llama.config import LlamaConfig
 
 from zoo import ConfigError
+from zoo_llama.config import LlamaConfig
 
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 
@@ -30,8 +30,19 @@ def test_null_rope_scaling_is_none():
 @pytest.mark.parametrize(
     "values",
     [
-        {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4, "rope_scaling": None, "rope_theta": 1e4, "torch_dtype": "float16"},
-        {"model_type": "llama", "rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}, "dtype": "bfloat16"},
+        {
+            "model_type": "llama",
+            "hidden_size": 64,
+            "num_attention_heads": 4,
+            "rope_scaling": None,
+            "rope_theta": 1e4,
+            "torch_dtype": "float16",
+        },
+        {
+            "model_type": "llama",
+            "rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4},
+            "dtype": "bfloat16",
+        },
         {"rope_scaling": {"type": "linear", "factor": 2.0, "note": "kept"}, "pretraining_tp": 1, "quirk": {"a": [1]}},
     ],
 )
@@ -69,7 +80,11 @@ def test_transformers_reads_what_a_fresh_configuration_writes():
         ({"rms_norm_eps": float("nan")}, "rms_norm_eps", "expected float"),
         ({"hidden_act": "swishy"}, "hidden_act", "one of 'silu'"),
         ({"hidden_size": 30, "num_attention_heads": 4}, "hidden_size", "multiple of num_attention_heads"),
-        ({"num_attention_heads": 4, "hidden_size": 64, "num_key_value_heads": 3}, "num_key_value_heads", "does not divide"),
+        (
+            {"num_attention_heads": 4, "hidden_size": 64, "num_key_value_heads": 3},
+            "num_key_value_heads",
+            "does not divide",
+        ),
         ({"num_key_value_heads": 0}, "num_key_value_heads", "above 0"),
         ({"head_dim": 7}, "head_dim", "even"),
         ({"attention_bias": 1}, "attention_bias", "expected bool"),
@@ -77,7 +92,11 @@ def test_transformers_reads_what_a_fresh_configuration_writes():
         ({"rope_scaling": {"type": "yarn", "factor": 2.0}}, "rope_scaling", "one of 'default'"),
         ({"rope_scaling": {"type": "linear"}}, "rope_scaling", "'factor': is missing"),
         ({"rope_parameters": {"rope_type": "linear", "factor": 0.5}}, "rope_parameters", "at least 1"),
-        ({"rope_parameters": {"rope_type": "llama3", "factor": 8.0}}, "rope_parameters", "'low_freq_factor': is missing"),
+        (
+            {"rope_parameters": {"rope_type": "llama3", "factor": 8.0}},
+            "rope_parameters",
+            "'low_freq_factor': is missing",
+        ),
         ({"rope_theta": -1.0}, "rope", "above 0"),
         ({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}, "rope_parameters", "not Llama"),
     ],

@@ -22,7 +22,13 @@ NAMES = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
 }
-LLAMA3 = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 32.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
 
 
 def reference(**changes):
@@ -73,7 +79,9 @@ def write(path, model, *, divisors=None, leave_out=(), **metadata):
             part, kind = part.rsplit(".", 1)
             stored = f"blk.{layer}.{NAMES[part]}.{kind}"
             if part.endswith(("q_proj", "k_proj")):
-                values = side_by_side(values, config.num_attention_heads if "q_proj" in part else config.num_key_value_heads)
+                values = side_by_side(
+                    values, config.num_attention_heads if "q_proj" in part else config.num_key_value_heads
+                )
         if stored not in leave_out:
             writer.add_tensor(stored, np.ascontiguousarray(values))
     if divisors is not None:
@@ -125,7 +133,7 @@ def test_llama3_scaling_is_found_back_from_its_divisors(tmp_path):
 def test_divisors_of_another_scaling_are_refused(tmp_path):
     theirs = reference(rope_parameters={**LLAMA3, "rope_theta": 5e5})
     divisors = llama3_divisors(theirs.config) + np.array([0, 0, 0.5, 0])
-    with pytest.raises(zoo.UnsupportedFeature, match="rope_freqs.weight"):
+    with pytest.raises(zoo.UnsupportedFeature, match=r"rope_freqs\.weight"):
         zoo.load(write(tmp_path / "model.gguf", theirs, divisors=divisors))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import transformers
-from zoo_llama.config import LlamaConfig
-from zoo_llama.model import Llama
 
 from zoo.nn.attention import bind_attention
 from zoo.testing import assert_logits_agree, shake
+from zoo_llama.config import LlamaConfig
+from zoo_llama.model import Llama
 
 ROPES = {
     "default": {"rope_type": "default"},

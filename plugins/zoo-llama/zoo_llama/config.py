@@ -17,7 +17,8 @@ ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta")
 
 @dataclass(frozen=True, kw_only=True)
 class RopeConfig(TypedConfig):
-    """Rotary position embedding: `rope_parameters` of config.json, or in the old spelling `rope_theta` beside `rope_scaling`.
+    """Rotary position embedding: `rope_parameters` of config.json, or in the old spelling `rope_theta` beside
+    `rope_scaling`.
 
     factor: how many times the context is stretched; None for "default". The last three belong to "llama3".
     """
@@ -47,7 +48,8 @@ class RopeConfig(TypedConfig):
             self.require_positive("original_max_position_embeddings")
         if self.rope_type == "llama3" and not (self.low_freq_factor or 0) < (self.high_freq_factor or 0):
             raise self.invalid(
-                "high_freq_factor", f"must be above low_freq_factor, {self.low_freq_factor}, found {self.high_freq_factor}"
+                "high_freq_factor",
+                f"must be above low_freq_factor, {self.low_freq_factor}, found {self.high_freq_factor}",
             )
 
 
@@ -85,7 +87,8 @@ class LlamaConfig(TypedConfig):
             raise self.invalid("initializer_range", f"must not be negative, found {self.initializer_range}")
         if self.head_dim is None and self.hidden_size % self.num_attention_heads:
             raise self.invalid(
-                "hidden_size", f"{self.hidden_size} is not a multiple of num_attention_heads, {self.num_attention_heads}"
+                "hidden_size",
+                f"{self.hidden_size} is not a multiple of num_attention_heads, {self.num_attention_heads}",
             )
         for name in ("num_key_value_heads", "head_dim"):
             if getattr(self, name) is not None:
@@ -110,7 +113,9 @@ class LlamaConfig(TypedConfig):
 
     def feature_specs(self) -> tuple[FeatureSpec, ...]:
         """One: the hidden states after the last norm."""
-        return (FeatureSpec(name="hidden_states", channels=self.hidden_size, kind="tokens", modality="text", causal=True),)
+        return (
+            FeatureSpec(name="hidden_states", channels=self.hidden_size, kind="tokens", modality="text", causal=True),
+        )
 
     @classmethod
     def read_hub(cls, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,13 +130,17 @@ class LlamaConfig(TypedConfig):
 
 
 def _read_rope(values: Mapping[str, Any]) -> RopeConfig:
-    """Of the new spelling (`rope_parameters`) and the old (`rope_theta` beside `rope_scaling`), the one that is there."""
+    """Of the new spelling (`rope_parameters`) and the old (`rope_theta` beside `rope_scaling`), the one that is
+    there.
+    """
     key = "rope_parameters" if values.get("rope_parameters") is not None else "rope_scaling"
     stated = values.get(key)
     if stated is None:
         stated = {}
     if not isinstance(stated, Mapping):
-        raise ConfigError(f"LlamaConfig: field '{key}': expected an object or null, found {type(stated).__name__} {stated!r}.")
+        raise ConfigError(
+            f"LlamaConfig: field '{key}': expected an object or null, found {type(stated).__name__} {stated!r}."
+        )
     if "rope_theta" not in stated and values.get("rope_theta") is not None:
         stated = {**stated, "rope_theta": values["rope_theta"]}
     if stated.get("partial_rotary_factor", 1.0) != 1.0:

@@ -22,7 +22,11 @@ _FIELDS = {
     "context_length": "max_position_embeddings",
     "attention.layer_norm_rms_epsilon": "rms_norm_eps",
 }
-_OPTIONAL = {"attention.head_count_kv": "num_key_value_heads", "attention.key_length": "head_dim", "rope.freq_base": "rope_theta"}
+_OPTIONAL = {
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.key_length": "head_dim",
+    "rope.freq_base": "rope_theta",
+}
 
 
 def matches(metadata: ModelMetadata) -> bool:
@@ -64,7 +68,9 @@ def _required(metadata: ModelMetadata, key: str) -> Any:
 
 
 def _shortest(value: Any) -> Any:
-    """A float as the shortest decimal of the same float32, in which GGUF stores it: 1e-05, not 9.999999747378752e-06."""
+    """A float as the shortest decimal of the same float32, in which GGUF stores it: 1e-05, not
+    9.999999747378752e-06.
+    """
     if not isinstance(value, float) or not math.isfinite(value):
         return value
     stored = struct.pack("<f", value)
@@ -85,12 +91,17 @@ def _rope_parameters(metadata: ModelMetadata, values: dict[str, Any]) -> dict[st
     if scaling == "none" or factor in (None, 0.0, 1.0):
         return {"rope_type": "default"}
     if scaling != "linear":
-        raise UnsupportedFeature(f"{metadata.location}: rope scaling '{scaling}' is not read; known are none, linear and llama3.")
+        raise UnsupportedFeature(
+            f"{metadata.location}: rope scaling '{scaling}' is not read; known are none, linear and llama3."
+        )
     return {"rope_type": "linear", "factor": factor}
 
 
 def _llama3(metadata: ModelMetadata, content: bytes, values: dict[str, Any]) -> dict[str, Any]:
-    """GGUF keeps Llama 3.1's scaling as one divisor per frequency. The parameters are found back and proven on every divisor."""
+    """GGUF keeps Llama 3.1's scaling as one divisor per frequency.
+
+    The parameters are found back and proven on every divisor.
+    """
     divisors = struct.unpack(f"<{len(content) // 4}f", content)
     theta = values.get("rope_theta", 10000.0)
     parameters = {
@@ -106,7 +117,7 @@ def _llama3(metadata: ModelMetadata, content: bytes, values: dict[str, Any]) -> 
         expected = 1 / (keep + (1 - keep) / parameters["factor"])
         if not math.isclose(divisor, expected, rel_tol=1e-3):
             raise UnsupportedFeature(
-                f"{metadata.location}: tensor 'rope_freqs.weight' holds {divisor:.6g} at {index}, where Llama 3.1's scaling has "
-                f"{expected:.6g}; other scalings can't be read from a GGUF."
+                f"{metadata.location}: tensor 'rope_freqs.weight' holds {divisor:.6g} at {index}, where Llama 3.1's "
+                f"scaling has {expected:.6g}; other scalings can't be read from a GGUF."
             )
     return parameters

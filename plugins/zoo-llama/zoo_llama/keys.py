@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.interfaces import LayoutConfigs
 from zoo.weights.key_map import Ignore, KeyMap, Rule
-from zoo.weights.operations import RENAME, PermuteRotary
+from zoo.weights.operations import RENAME, Operation, PermuteRotary
 from zoo_llama.config import LlamaConfig
 
 __all__ = ["BACKBONE", "CAUSAL_LM", "SEQUENCE_CLASSIFICATION", "gguf"]
@@ -45,7 +45,9 @@ BACKBONE = _OURS.prefixed(model="backbone.")
 CAUSAL_LM = _OURS.prefixed(stored="model.", model="backbone.") + KeyMap((Rule("lm_head.weight", "head.weight"),))
 """LlamaForCausalLM of the Hub."""
 
-SEQUENCE_CLASSIFICATION = _OURS.prefixed(stored="model.", model="backbone.") + KeyMap((Rule("score.weight", "head.weight"),))
+SEQUENCE_CLASSIFICATION = _OURS.prefixed(stored="model.", model="backbone.") + KeyMap(
+    (Rule("score.weight", "head.weight"),)
+)
 """LlamaForSequenceClassification of the Hub."""
 
 
@@ -54,7 +56,7 @@ def gguf(configs: LayoutConfigs) -> KeyMap:
     config = configs.architecture
     assert isinstance(config, LlamaConfig)
     queries, keys = PermuteRotary(config.num_attention_heads), PermuteRotary(config.key_value_heads)
-    layer = {
+    layer: dict[str, tuple[str, Operation]] = {
         "attn_norm.weight": ("input_layernorm.weight", RENAME),
         "ffn_norm.weight": ("post_attention_layernorm.weight", RENAME),
     }

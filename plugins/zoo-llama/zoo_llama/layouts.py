@@ -116,5 +116,7 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
         raise ConfigError(f"LlamaConfig: field 'id2label': expected an object, found {type(stated).__name__}.")
     numbers = [str(index) for index in range(len(stated))]
     if sorted(stated) != sorted(numbers) or not all(isinstance(label, str) for label in stated.values()):
-        raise ConfigError(f"LlamaConfig: field 'id2label': expected labels under '0' to '{len(stated) - 1}', found {dict(stated)!r}.")
+        raise ConfigError(
+            f"LlamaConfig: field 'id2label': expected labels under '0' to '{len(stated) - 1}', found {dict(stated)!r}."
+        )
     return tuple(stated[number] for number in numbers)

@@ -5,6 +5,9 @@ Shapes: b batch, l new positions, d hidden size, h heads, k key-value heads, c c
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +22,7 @@ from zoo_llama.config import LlamaConfig
 
 __all__ = ["Llama"]
 
-ACTIVATIONS = {
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "relu": F.relu,
     "gelu": F.gelu,
@@ -56,16 +59,18 @@ class LlamaAttention(Attention):
     def forward(
         self, x_bld: Tensor, rotation: Rotation, mask: Tensor | None, causal: bool, cache: LayerCache | None
     ) -> Tensor:
-        """mask: boolean, (b, 1, l, positions so far), or None; cache: this layer's, which gets the new keys and values."""
-        b, l, _ = x_bld.shape
-        q_bhlc = self.q_proj(x_bld).view(b, l, self.num_heads, self.head_dim).transpose(1, 2)
-        k_bklc = self.k_proj(x_bld).view(b, l, self.num_key_value_heads, self.head_dim).transpose(1, 2)
-        v_bklc = self.v_proj(x_bld).view(b, l, self.num_key_value_heads, self.head_dim).transpose(1, 2)
+        """mask: boolean, (b, 1, l, positions so far), or None; cache: this layer's, which gets the new keys and
+        values.
+        """
+        b, length, _ = x_bld.shape
+        q_bhlc = self.q_proj(x_bld).view(b, length, self.num_heads, self.head_dim).transpose(1, 2)
+        k_bklc = self.k_proj(x_bld).view(b, length, self.num_key_value_heads, self.head_dim).transpose(1, 2)
+        v_bklc = self.v_proj(x_bld).view(b, length, self.num_key_value_heads, self.head_dim).transpose(1, 2)
         q_bhlc, k_bklc = rotate(q_bhlc, *rotation), rotate(k_bklc, *rotation)
         if cache is not None:
             k_bklc, v_bklc = cache.append(k_bklc, v_bklc)
         attended_bhlc = self.attend(q_bhlc, k_bklc, v_bklc, mask, causal=causal)
-        return self.o_proj(attended_bhlc.transpose(1, 2).reshape(b, l, -1))
+        return self.o_proj(attended_bhlc.transpose(1, 2).reshape(b, length, -1))
 
 
 class LlamaMLP(nn.Module):
@@ -104,7 +109,7 @@ class Llama(Model):
     """The decoder: token ids to normalised hidden states."""
 
     config: LlamaConfig
-    shared_parameters = {"input_embedding": "embed_tokens.weight"}
+    shared_parameters: ClassVar[Mapping[str, str]] = {"input_embedding": "embed_tokens.weight"}
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__(config)
@@ -120,9 +125,11 @@ class Llama(Model):
         positions: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Features:
-        """input_ids: (b, l). attention_mask: (b, positions so far and new), nonzero where a token is no padding; None: none is.
+        """input_ids: (b, l). attention_mask: (b, positions so far and new), nonzero where a token is no padding; None:
+        none is.
 
-        positions: (b, l), by default counted from 0 over real tokens. cache: holds the positions so far; is made longer by l.
+        positions: (b, l), by default counted from 0 over real tokens. cache: holds the positions so far; is made
+        longer by l.
         """
         new = input_ids.shape[1]
         past = cache.length if cache is not None else 0

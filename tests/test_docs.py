@@ -1,0 +1,64 @@
+"""The code in README and docs runs as it stands.
+
+Blocks of a page run in order, in one namespace and one empty directory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")), *sorted((ROOT / "plugins").glob("*/README.md"))]
+BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [code for kind, code in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+def named(pages: list[Path]) -> list[object]:
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("page", named([page for page in PAGES if blocks(page, "python")]))
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch, smollm2_gguf):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), namespace)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("page", named([page for page in PAGES if blocks(page, "console")]))
+def test_the_commands_of_a_page_run(page, tmp_path, smollm2_gguf):
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for code in blocks(page, "console"):
+        for line in code.splitlines():
+            if not line.startswith("$ "):
+                continue
+            result = subprocess.run(
+                shlex.split(line[2:]),
+                cwd=tmp_path,
+                env=environment,
+                input="",
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+            assert result.returncode == 0, f"{line}\n{result.stderr}"
+
+
+@pytest.mark.parametrize("page", named(PAGES))
+def test_links_of_a_page_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
