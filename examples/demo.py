@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zoo
 
-QUESTIONS = ("What is the capital of France?", "And what is the capital of Italy?")
+QUESTIONS = ("Hello! Who are you?", "What is the capital of France?")
 
 
 def main() -> None:

@@ -106,6 +106,15 @@ class Terminal:
         seen, _, self.screen = self.screen.partition(text)
         return seen + text
 
+    def read_at_least(self, characters: int) -> str:
+        """Wait until the program has printed this much since the last call."""
+        deadline = time.monotonic() + PATIENCE
+        while len(self.screen) < characters:
+            if not self._read(deadline):
+                raise AssertionError(f"The program has ended; the screen shows:\n{self.screen}")
+        seen, self.screen = self.screen, ""
+        return seen
+
     def type(self, line: str) -> None:
         """Type a line and press Enter."""
         os.write(self._master, line.encode() + b"\r")

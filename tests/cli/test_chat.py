@@ -119,6 +119,11 @@ def test_an_error_in_a_pipe_ends_it(chat):
     assert len(finished.stdout.splitlines()) == 1 and finished.stderr.startswith("zoo: error: ")
 
 
+def test_input_that_is_not_utf_8_is_an_error(chat):
+    finished = chat(b"Gr\xfc\xdfe\n")
+    assert finished.exit_code == 1 and "not UTF-8" in finished.stderr
+
+
 def test_settings_reach_generation(chat):
     same, again = (replies(chat("Hello\n", "--json", "--temperature=2", "--seed=1"))[0] for _ in range(2))
     other, *_ = replies(chat("Hello\n", "--json", "--temperature=2", "--seed=2"))
@@ -138,6 +143,7 @@ def test_ctrl_c_ends_the_reply_and_not_the_program(talk):
     screen = talk("--max-new-tokens=900000")
     screen.type("Hello")
     screen.read_until("Hello\n")
+    screen.read_at_least(50)  # the reply has begun
     screen.press_ctrl_c()
     assert "(interrupted)" in screen.read_until("> ")
     screen.type("/exit")

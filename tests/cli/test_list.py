@@ -12,10 +12,10 @@ from zoo.plugins import SPEC_TYPES
 NASTY = r"""
 @hookimpl
 def zoo_presets():
+    common = dict(architecture="llama", sources=("./x",))
     return [
-        PresetSpec(name="plain", architecture="llama", sources=("./x",), summary="Grüße 漢字 [bold]not markup[/bold]
-        :smile:"), PresetSpec(name="nasty", architecture="llama", sources=("./x",),
-        summary="a\x1b[31mb\tc\nd\u202ee\x9bf"),
+        PresetSpec(name="plain", summary="Grüße 漢字 [bold]not markup[/bold] :smile:", **common),
+        PresetSpec(name="nasty", summary="a\x1b[31mb\tc\nd\u202ee\x9bf", **common),
     ]
 """
 

@@ -17,7 +17,7 @@ def test_each_plugin_is_a_line_with_what_it_contributes(zoo_process, fake_plugin
     process = zoo_process("plugins")
     assert process.returncode == 0 and process.stderr == ""
     lines = {line.split("\t")[0]: line.split("\t") for line in process.stdout.splitlines()}
-    name, version, api, status, milliseconds, contributes = lines["zoo-swin:swin"]
+    _, version, api, status, milliseconds, contributes = lines["zoo-swin:swin"]
     assert (version, api, status, contributes) == ("2.5", "1", "loaded", "1 architecture")
     assert milliseconds.endswith(" ms")
     assert "zoo-sdk:builtin" in lines

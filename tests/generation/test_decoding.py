@@ -12,7 +12,8 @@ import torch
 
 from zoo.errors import InvalidInput, UnsupportedFeature, ZooError
 from zoo.generation import GenerationOutput, KVCache
-from zoo.generation.run import resolve_settings, start
+from zoo.generation.resolution import resolve_settings
+from zoo.generation.run import start
 from zoo.tasks.text_generation import CausalLanguageModel
 
 Make = Callable[..., CausalLanguageModel]
@@ -177,6 +178,11 @@ class TestLength:
 
     def test_max_new_tokens_beats_the_models_max_length(self, tiny: Make) -> None:
         assert len(tiny({"max_length": 5}).generate([[1] * 30], max_new_tokens=7, eos_token_id=[]).token_ids[0]) == 7
+
+    def test_of_two_limits_in_the_models_file_max_new_tokens_holds(self, tiny: Make) -> None:
+        model = tiny({"max_length": 5, "max_new_tokens": 7})
+        assert len(model.generate([[1] * 4], eos_token_id=[]).token_ids[0]) == 7
+        assert len(model.generate([[1] * 4], eos_token_id=[], max_length=6).token_ids[0]) == 2
 
     @pytest.mark.parametrize("length", [600, 601, 1000])
     def test_a_prompt_that_fills_the_context(self, tiny: Make, length: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from zoo.errors import ConfigError, InvalidInput, UnsupportedFeature
 from zoo.generation import GenerationSettings
-from zoo.generation.run import resolve_settings
+from zoo.generation.resolution import resolve_settings
 from zoo.tasks.text_generation import CausalLanguageModel
 
 Make = Callable[..., CausalLanguageModel]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.errors import InvalidInput
-from zoo.generation.run import resolve_settings, start
+from zoo.generation.resolution import resolve_settings
+from zoo.generation.run import start
 from zoo.generation.stopping import StopRules, StopScanner
 from zoo.generation.transcript import Transcript
 from zoo.tasks.text_generation import CausalLanguageModel

@@ -9,7 +9,8 @@ import pytest
 
 from zoo.errors import ZooError
 from zoo.generation import TextStream
-from zoo.generation.run import resolve_settings, start
+from zoo.generation.resolution import resolve_settings
+from zoo.generation.run import start
 from zoo.tasks.text_generation import CausalLanguageModel
 
 Make = Callable[..., CausalLanguageModel]

@@ -14,7 +14,7 @@ from zoo.cli.output import has_colours, is_terminal, json_text
 from zoo.cli.progress import progress_bar
 from zoo.cli.settings import generation_options, given, loading_options
 from zoo.cli.text import escaped_lines, without_controls
-from zoo.errors import TemplateError, ZooError
+from zoo.errors import InvalidInput, TemplateError, ZooError
 
 __all__ = ["command"]
 
@@ -58,7 +58,10 @@ def command(
     attention: str | None,
     **settings: Any,
 ) -> None:
-    """Talk with the model REF: the name of an architecture or preset, a directory, a file, or pkg://DISTRIBUTION/path."""
+    """Talk with the model REF.
+
+    REF is the name of an architecture or preset, a directory, a file, or pkg://DISTRIBUTION/path.
+    """
     with progress_bar(f"Loading {reference}") as progress:
         load_options = given(dtype=dtype, device=device, attention=attention, progress=progress)
         pipeline = zoo.pipeline("text-generation", reference, **load_options)
@@ -85,6 +88,7 @@ class _Chat:
         self._conversation = conversation
         self._settings = settings
         self._as_json = as_json
+        self._interactive = False
 
     def follow(self, lines: Iterator[str]) -> None:
         """Answer every line. An error ends it: what follows may build on the reply that is missing."""
@@ -95,9 +99,12 @@ class _Chat:
                     self._answer(message)
         except _Leave:
             return
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"Standard input is not UTF-8: {error.reason}.") from error
 
     def talk(self) -> None:
         """Answer a person, who can interrupt a reply, and mend what was an error."""
+        self._interactive = True
         try:
             while True:
                 try:
@@ -142,7 +149,7 @@ class _Chat:
                 if not self._as_json:
                     click.echo(without_controls(piece), nl=False)
         except KeyboardInterrupt:
-            if not is_terminal(sys.stdin):
+            if not self._interactive:
                 raise
             interrupted = True
             stream.close()

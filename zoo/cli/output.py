@@ -26,7 +26,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 READABLE = 20
 """How narrow a column of longer texts may become, in characters; rich narrows the widest first."""
 
-_AFFECTS_TERMINALS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_HARMFUL_IN_JSON = "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 class Section(NamedTuple):
@@ -75,7 +75,7 @@ def json_text(value: Json, indent: int | None = None) -> str:
     import json
 
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return _AFFECTS_TERMINALS.sub(lambda match: json.dumps(match[0])[1:-1], text)
+    return re.sub(_HARMFUL_IN_JSON, lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def _print_tables(sections: Iterable[Section]) -> None:

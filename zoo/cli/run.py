@@ -87,7 +87,9 @@ def command(
 
 def _run_streaming(pipeline: Any, items: Iterable[str], settings: Mapping[str, Any]) -> None:
     """One after another. On a terminal the text follows what it continues."""
-    for item in items:
+    for number, item in enumerate(items):
+        if number and is_terminal(sys.stdout):
+            click.echo()
         if is_terminal(sys.stdout):
             click.echo(click.style(without_controls(item), dim=True) if has_colours(sys.stdout) else item, nl=False)
         for piece in pipeline.stream(item, **settings):

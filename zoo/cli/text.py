@@ -16,24 +16,24 @@ _HARMFUL = (
     "\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
 )
-_ANY = re.compile(f"[{_HARMFUL}]")
-_ANY_BUT_LAYOUT = re.compile(f"(?![\n\t])[{_HARMFUL}]")
-_CONTROLS = re.compile("(?![\n\t])[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROLS = "\x00-\x1f\x7f-\x9f\ud800-\udfff"
+_NO_LAYOUT = "(?![\n\t])"
 
 
 def escaped(text: str) -> str:
     r"""On one line, with everything that a terminal would act on written as an escape, e.g. `\x1b`."""
-    return _ANY.sub(_escape, text)
+    # Nothing that is printable is harmful, and patterns of this size take a while to compile.
+    return text if text.isprintable() else re.sub(f"[{_HARMFUL}]", _escape, text)
 
 
 def escaped_lines(text: str) -> str:
     """Like `escaped`, but line breaks and tabs stay."""
-    return _ANY_BUT_LAYOUT.sub(_escape, text)
+    return re.sub(f"{_NO_LAYOUT}[{_HARMFUL}]", _escape, text)
 
 
 def without_controls(text: str) -> str:
     """A model's text without control characters other than line breaks and tabs."""
-    return _CONTROLS.sub("", text)
+    return text if text.isprintable() else re.sub(f"{_NO_LAYOUT}[{_CONTROLS}]", "", text)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -63,7 +63,8 @@ class MinNewTokens:
     def __call__(self, scores: Tensor) -> Tensor:
         if self._left <= 0:
             return scores
-        return scores.index_fill(1, self._ending.to(scores.device), EXCLUDED)
+        ending = self._ending[self._ending < scores.shape[-1]]  # a tokenizer may have more tokens than the model scores
+        return scores.index_fill(1, ending.to(scores.device), EXCLUDED)
 
     def observe(self, tokens: Tensor) -> None:
         self._left -= 1

@@ -14,7 +14,8 @@ from zoo.errors import InvalidInput, PreprocessorError
 from zoo.generation.continuation import ContinuingDecoder
 from zoo.generation.output import Generation, GenerationOutput
 from zoo.generation.prompt import TokenIds
-from zoo.generation.run import Run, TextCodec, check_prompts, generate, resolve_settings, start
+from zoo.generation.resolution import TextCodec, check_prompts, resolve_settings
+from zoo.generation.run import Run, generate, start
 from zoo.generation.settings import GenerationSettings
 from zoo.generation.streaming import TextStream
 from zoo.interfaces.cache import Cache
