@@ -470,3 +470,25 @@ def test_loading_touches_no_weights(tmp_path):
     grown = psutil.Process().memory_info().rss - before
     assert grown < 0.05 * (path / "model.safetensors").stat().st_size
     assert model.backbone.embed_tokens.weight.numel() == 50_000 * 64
+
+
+def test_side_files_of_an_earlier_save_are_not_read_with_the_new_ones(tmp_path, directory):
+    (directory / "generation_config.json").write_text('{"eos_token_id": 5}')
+    model, _ = zoo.load(directory)
+    zoo.save(model, tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    zoo.save(zoo.create(directory), tmp_path / "out")
+    assert not (tmp_path / "out" / "generation_config.json").exists()
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_named_chat_templates_are_saved_in_their_folder(tmp_path, directory):
+    class Templates:
+        def files(self):
+            return {"additional_chat_templates/rag.jinja": b"{{ messages }}"}
+
+    model, _ = zoo.load(directory)
+    for _ in range(2):
+        zoo.save(model, tmp_path / "out", preprocessor=Templates())
+        assert (tmp_path / "out" / "additional_chat_templates" / "rag.jinja").read_bytes() == b"{{ messages }}"
+    assert not (tmp_path / "out" / ".zoo-save").exists()

@@ -30,6 +30,7 @@ from zoo.spec import ArchitectureSpec, HeadSpec, TaskSpec
 from zoo.weights.assign import LoadReport, assign_weights, decoded_encodings, plan_assignment
 from zoo.weights.derived import reset_derived
 from zoo.weights.dtype import choose_dtype, parse_dtype
+from zoo.weights.meta import without_memory
 
 __all__ = ["create", "load"]
 
@@ -130,7 +131,7 @@ def create(
     values, architecture = _hub_config(config)
     composition = _compose_from_config(architecture, values, task, head, labels, num_labels)
     target_device = _parse_device(device)
-    with torch.device("meta"):
+    with without_memory():
         model = composition.build()
     if target_device.type != "meta":
         _initialise(model, torch.Generator().manual_seed(seed))
@@ -253,7 +254,7 @@ def _load_weights(
     progress: Callable[[int, int], None] | None,
 ) -> tuple[AnyModel, LoadReport]:
     chosen_dtype = choose_dtype(source.checkpoint.values(), dtype, _declared_dtype(source.metadata.config))
-    with torch.device("meta"):
+    with without_memory():
         model = composition.build()
     bare = not isinstance(model, ComposedTaskModel)
     prefix = "backbone." if bare else ""

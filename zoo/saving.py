@@ -27,6 +27,10 @@ from zoo.weights.memory import memory_of
 
 __all__ = ["save"]
 
+_STALE_WITH_MODEL = ("generation_config.json",)
+_STALE_WITH_PREPROCESSOR = ("added_tokens.json", "chat_template.jinja", "chat_template.json", "special_tokens_map.json")
+"""Files that an earlier save may have left and that would be read together with the new ones."""
+
 
 def save(
     model: Model | ComposedTaskModel,
@@ -64,11 +68,13 @@ def save(
     with DirectoryTransaction(target, sync=sync) as output:
         output.write_tensors(plan, _source(stored, tensors), progress=_counted(plan, progress))
         output.write_file("config.json", _json(config))
+        files = preprocessor.files() if preprocessor is not None else {}
         if origin.generation_config:
-            output.write_file("generation_config.json", _json(origin.generation_config))
-        if preprocessor is not None:
-            for name, content in preprocessor.files().items():
-                output.write_file(name, content)
+            files["generation_config.json"] = _json(origin.generation_config)
+        for name, content in files.items():
+            output.write_file(name, content)
+        for name in _STALE_WITH_MODEL if preprocessor is None else (*_STALE_WITH_MODEL, *_STALE_WITH_PREPROCESSOR):
+            output.remove_file(name)
     return target
 
 

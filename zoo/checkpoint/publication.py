@@ -79,7 +79,7 @@ def _names(path: Path, values: dict[str, Any], field: str) -> tuple[str, ...]:
             f"{shown_path(path)}: field '{field}': expected an array of strings, found {found(names)}."
         )
     for name in names:
-        problem = "it leads into a directory" if "/" in name else file_name_problem(name)
+        problem = file_name_problem(name)
         if problem is not None:
             raise MalformedCheckpoint(
                 f"{shown_path(path)}: field '{field}': {quoted(name)} is no file name: {problem}."

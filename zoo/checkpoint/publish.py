@@ -46,7 +46,12 @@ def publish(directory: Path, publication: Publication, *, sync: bool) -> None:
         for name in pending:
             if name == publication.files[-1] and len(publication.files) > 1:
                 _flush(directory, sync)
+            folder = (directory / name).parent
+            if folder != directory:
+                os.makedirs(folder, exist_ok=True)
             os.replace(staged / name, directory / name)
+            if folder != directory:
+                _flush(folder, sync)
         _flush(directory, sync)
         os.unlink(committed / PLAN_FILE)
     except OSError as error:

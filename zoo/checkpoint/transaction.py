@@ -158,7 +158,11 @@ class DirectoryTransaction:
             raise SaveError(f"{shown_path(self.directory)}: '{name}' was written already in this save.")
         self._refuse_directory(name)
         self._written.add(name)
-        return self._staged / FILES_FOLDER / name
+        path = self._staged / FILES_FOLDER / name
+        if "/" in name:
+            with saving_errors(f"{shown_path(path.parent)} can't be created"):
+                os.makedirs(path.parent, exist_ok=True)
+        return path
 
     def _refuse_directory(self, name: str) -> None:
         if os.path.isdir(self.directory / name):
@@ -181,7 +185,8 @@ class DirectoryTransaction:
             with OutputFile(self._staged / PLAN_FILE, sync=self._sync) as file:
                 file.write(memoryview(publication.to_json()))
             if self._sync:
-                for path in (self._staged / FILES_FOLDER, self._staged, self._work.path, self.directory):
+                folders = sorted({(self._staged / FILES_FOLDER / name).parent for name in self._written}, reverse=True)
+                for path in (*folders, self._staged / FILES_FOLDER, self._staged, self._work.path, self.directory):
                     sync_directory(path)
             os.rename(self._staged, self._work.path / COMMITTED)
         return publication
@@ -222,9 +227,9 @@ class DirectoryTransaction:
 
 
 def _check_name(name: str) -> None:
-    """Files beside the tensors may have any plain name but those of the tensors' own files."""
-    problem = "it leads into a directory" if "/" in name else file_name_problem(name)
-    if name == WORK_FOLDER or is_weights(name):
+    """Files beside the tensors may have any relative name but those of the tensors' own files."""
+    problem = file_name_problem(name)
+    if name.split("/")[0] == WORK_FOLDER or is_weights(name):
         problem = "the save uses this name itself"
     if problem is not None:
         raise SaveError(f"{quoted(name)} can't be the name of a file beside the tensors: {problem}.")

@@ -73,11 +73,13 @@ def rotate(x: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:
 
 
 def inverse_frequencies(parameters: RotaryParameters, device: torch.device, length: int | None = None) -> Tensor:
-    """The angle per position of each pair, (head_dim / 2,), in float32.
+    """The angle per position of each pair, (head_dim / 2,), in float32; without values on the meta device.
 
     length: of the sequence, for the "dynamic" scaling.
     """
     dim, theta = parameters.head_dim, parameters.theta
+    if device.type == "meta":  # arithmetic there would make torch import its compiler
+        return torch.empty(dim // 2, device=device)
     if parameters.scaling == "dynamic" and length is not None:
         stretch = parameters.factor * length / parameters.original_max_positions - (parameters.factor - 1)
         theta = theta * stretch ** (dim / (dim - 2))
