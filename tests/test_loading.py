@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import mmap
+import pickle
 import shutil
+import subprocess
+import sys
+import textwrap
 
 import pytest
 import safetensors.torch
@@ -492,3 +497,146 @@ def test_named_chat_templates_are_saved_in_their_folder(tmp_path, directory):
         zoo.save(model, tmp_path / "out", preprocessor=Templates())
         assert (tmp_path / "out" / "additional_chat_templates" / "rag.jinja").read_bytes() == b"{{ messages }}"
     assert not (tmp_path / "out" / ".zoo-save").exists()
+
+
+class TestModelsAsObjects:
+    def test_a_model_can_be_copied_and_pickled_and_stays_tied(self, tmp_path):
+        path, _ = reference_directory(tmp_path / "r", tie_word_embeddings=True)
+        model, _ = zoo.load(path)
+        for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert copied.config == model.config
+            assert copied.head.weight is copied.backbone.embed_tokens.weight
+            assert torch.equal(copied({"input_ids": IDS}).logits, model({"input_ids": IDS}).logits)
+
+    def test_moving_to_another_kind_of_device_keeps_the_tie(self, tmp_path):
+        path, _ = reference_directory(tmp_path / "r", tie_word_embeddings=True)
+        model = zoo.load(path)[0].to("meta")
+        assert model.head.weight is model.backbone.embed_tokens.weight
+
+    def test_a_tie_that_was_broken_is_not_saved_as_if_it_held(self, tmp_path):
+        path, _ = reference_directory(tmp_path / "r", tie_word_embeddings=True)
+        model, _ = zoo.load(path)
+        model.head.weight = torch.nn.Parameter(torch.zeros(97, 32))
+        with pytest.raises(zoo.SaveError, match=r"head\.weight.*tied"):
+            zoo.save(model, tmp_path / "out")
+
+    def test_what_would_not_load_again_is_not_saved(self, tmp_path, directory):
+        model, _ = zoo.load(directory)
+        model.backbone.embed_tokens = torch.nn.Embedding(98, 32)
+        with pytest.raises(zoo.SaveError, match=r"embed_tokens\.weight.*\[98, 32\].*\[97, 32\]"):
+            zoo.save(model, tmp_path / "out")
+        with pytest.raises(zoo.SaveError, match="meta device"):
+            zoo.save(zoo.load(directory, device="meta")[0], tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
+class TestHeads:
+    def test_a_classifier_of_a_tied_configuration_becomes_a_language_model(self, tmp_path):
+        path, reference = reference_directory(
+            tmp_path / "r", transformers.LlamaForSequenceClassification, tie_word_embeddings=True
+        )
+        model, _ = zoo.load(path, task="text-generation")  # its head is the embedding, so nothing is untrained
+        assert torch.equal(model.head.weight, reference.model.embed_tokens.weight)
+        assert "score.weight" in model.origin.report.ignored
+
+    def test_a_bare_tied_checkpoint_has_a_language_model_head(self, tmp_path):
+        path, _ = reference_directory(tmp_path / "r", tie_word_embeddings=True)
+        backbone, _ = zoo.load(path, task=None)
+        zoo.save(backbone, tmp_path / "bare")
+        model, _ = zoo.load(tmp_path / "bare", task="text-generation")
+        assert model.origin.report.untrained == ()
+
+    def test_another_number_of_labels_is_another_head(self, tmp_path):
+        path, _ = reference_directory(tmp_path / "r", transformers.LlamaForSequenceClassification, num_labels=3)
+        with pytest.raises(zoo.UntrainedHead, match=r"with 5 labels.*for 3 labels"):
+            zoo.load(path, num_labels=5)
+        model, _ = zoo.load(path, num_labels=5, init_head=True)
+        assert model.head.weight.shape == (5, 32)
+        assert "score.weight" in model.origin.report.ignored
+        renamed, _ = zoo.load(path, labels=["x", "y", "z"])
+        assert renamed.origin.report.untrained == ()
+        zoo.save(zoo.load(path, task="text-generation", init_head=True)[0], tmp_path / "lm")
+        assert "id2label" not in json.loads((tmp_path / "lm" / "config.json").read_text())
+
+    @pytest.mark.parametrize("labels", ["abc", [1, 2]])
+    def test_labels_are_a_list_of_texts(self, directory, labels):
+        with pytest.raises(zoo.InvalidInput, match="labels"):
+            zoo.load(directory, task="text-classification", init_head=True, labels=labels)
+
+
+class TestMoreRefusals:
+    def test_an_identical_duplicate_with_nan_is_equal_and_another_dtype_is_not_decided(self, tmp_path):
+        path, reference = reference_directory(tmp_path / "r", tie_word_embeddings=True)
+        embedding = reference.model.embed_tokens.weight.detach().clone()
+        embedding[0, 0] = float("nan")
+        twins = {"model.embed_tokens.weight": embedding, "lm_head.weight": embedding.clone()}
+        rewrite_tensors(path, lambda tensors: tensors.update(twins))
+        assert zoo.load(path)[0].origin.report.duplicates == ("lm_head.weight",)
+        rewrite_tensors(path, lambda tensors: tensors.update({"lm_head.weight": embedding.half()}))
+        with pytest.raises(zoo.WeightsMismatch, match="float16"):
+            zoo.load(path)
+
+    def test_weights_that_need_more_than_their_numbers_are_refused(self, directory):
+        edit_config(directory, quantization_config={"quant_method": "gptq"})
+        with pytest.raises(zoo.UnsupportedFeature, match="gptq"):
+            zoo.load(directory)
+        edit_config(directory, quantization_config=None)
+        name = "model.layers.0.mlp.up_proj.weight"
+        rewrite_tensors(directory, lambda tensors: tensors.update({name: tensors[name].to(torch.float8_e4m3fn)}))
+        with pytest.raises(zoo.UnsupportedFeature, match="float8_e4m3fn"):
+            zoo.load(directory)
+        assert zoo.load(directory, dtype="float32")[0].backbone.layers[0].mlp.up_proj.weight.dtype == torch.float32
+
+    def test_layers_beyond_reason_are_refused_before_they_are_built(self, directory):
+        edit_config(directory, num_hidden_layers=10**9)
+        with pytest.raises(zoo.ConfigError, match="num_hidden_layers"):
+            zoo.load(directory)
+
+    def test_an_empty_config_json_is_no_missing_one(self, directory):
+        (directory / "config.json").write_text("{}")
+        with pytest.raises(zoo.ConfigError, match="'model_type' is missing"):
+            zoo.load(directory)
+
+    @pytest.mark.parametrize("reference", ["", None, b"x"])
+    def test_what_is_no_reference(self, reference):
+        with pytest.raises(zoo.InvalidInput, match="reference"):
+            zoo.load(reference)
+
+    def test_a_repository_name_says_how_to_get_it(self):
+        with pytest.raises(zoo.ReferenceNotFound, match="hf download"):
+            zoo.load("HuggingFaceTB/SmolLM2-135M-Instruct")
+
+    @pytest.mark.parametrize("options", [{"dtype": None}, {"dtype": 3}, {"device": None}, {"device": "cuda:99"}])
+    def test_a_bad_option_is_named(self, directory, options):
+        with pytest.raises(zoo.InvalidInput, match=next(iter(options))):
+            zoo.load(directory, **options)
+
+    def test_create_says_what_it_takes(self, directory):
+        with pytest.raises(zoo.InvalidInput, match="is a file"):
+            zoo.create(directory / "config.json")
+
+
+def test_loading_in_another_dtype_holds_one_tensor_twice_and_not_the_model(tmp_path):
+    """In a process of its own, whose peak is measured: half the bytes of the file, and no more than a tensor on top."""
+    path, _ = reference_directory(
+        tmp_path / "r", vocab_size=8, hidden_size=512, intermediate_size=2048, num_hidden_layers=16
+    )
+    script = """
+        import resource, sys, zoo, zoo_llama.model, zoo.tasks.text_generation
+        zoo.create("llama", device="meta")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        model, _ = zoo.load(sys.argv[1], dtype="bfloat16", device="cpu")
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+    """
+    size = (path / "model.safetensors").stat().st_size
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(path)], capture_output=True, text=True, check=True
+    )
+    # What is mapped counts as resident while it is read: the file, and its copy in half the bytes.
+    assert int(result.stdout) < 1.75 * size
+
+
+def test_loading_does_not_import_torchs_compiler(directory):
+    script = "import sys, zoo; zoo.load(sys.argv[1]); print('torch._dynamo' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", script, str(directory)], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"

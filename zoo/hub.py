@@ -7,14 +7,17 @@ Nothing of a package is imported: its list of installed files says where the res
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path, PurePosixPath
 
-from zoo.errors import ReferenceNotFound, UnsupportedFeature
+from zoo.errors import InvalidInput, ReferenceNotFound, UnsupportedFeature
 
 __all__ = ["is_reference", "locate"]
 
 _PACKAGE = "pkg://"
 _HUB = "hf://"
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_DOWNLOAD = "For a repository of the Hub: get it with `hf download ORG/NAME`, then pass the directory that it prints."
 
 
 def is_reference(text: str) -> bool:
@@ -27,13 +30,17 @@ def locate(reference: str | os.PathLike[str]) -> Path:
 
     Raises ReferenceNotFound, saying what was looked for and what to do.
     """
-    text = os.fspath(reference)
+    if not isinstance(reference, (str, os.PathLike)):
+        raise InvalidInput(f"A reference is a text or a path; found {type(reference).__name__} {reference!r}.")
+    text = str(reference)
+    if not text:
+        raise InvalidInput("The reference is empty. For the current directory, pass '.'.")
     if text.startswith(_PACKAGE):
         return _locate_in_package(text)
     if text.startswith(_HUB):
         raise UnsupportedFeature(
             f"{text}: this version of zoo reads directories, files and pkg:// references, not yet the Hub.",
-            hint="Download the repository with `hf download`, then pass the directory that it prints.",
+            hint=_DOWNLOAD,
         )
     path = Path(text).expanduser()
     if not path.exists():
@@ -41,7 +48,8 @@ def locate(reference: str | os.PathLike[str]) -> Path:
             raise ReferenceNotFound(f"{text} is a symbolic link to {os.readlink(path)}, which does not exist.")
         parent = path.absolute().parent
         missing = "" if parent.is_dir() else f" (nor is there a directory {parent})"
-        raise ReferenceNotFound(f"{text}: no such file or directory{missing}.")
+        hint = _DOWNLOAD if _REPOSITORY.fullmatch(text) else None
+        raise ReferenceNotFound(f"{text}: no such file or directory{missing}.", hint=hint)
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zoo.errors import AmbiguousName
 from zoo.interfaces.layout import LayoutConfigs
 from zoo.registry import Entry, registry, resolve_object
 from zoo.spec import ArchitectureSpec, HeadSpec, LayoutSpec
@@ -23,8 +24,15 @@ def writable_layout(architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec]
         and (head is None) == (entry.spec.head is None)
         and (head is None or _names(entry.spec.head or "", head))
     ]
-    found.sort(key=lambda entry: entry.distribution != architecture.distribution)
-    return found[0] if found else None
+    ranked = sorted(found, key=lambda entry: _rank(entry, architecture))
+    best = [entry for entry in ranked if _rank(entry, architecture) == _rank(ranked[0], architecture)]
+    if len(best) > 1:
+        claims = ", ".join(f"{entry.full_name} {entry.version}" for entry in best)
+        raise AmbiguousName(
+            f"Several layouts say how '{architecture.spec.name}' is written: {claims}.",
+            hint="Uninstall one of these plugins, or leave it out of ZOO_PLUGINS.",
+        )
+    return best[0] if best else None
 
 
 def key_map_of(layout: Entry[LayoutSpec], configs: LayoutConfigs) -> KeyMap:
@@ -32,6 +40,10 @@ def key_map_of(layout: Entry[LayoutSpec], configs: LayoutConfigs) -> KeyMap:
     key_map = resolve_object(layout.spec.key_map)
     made: KeyMap = key_map if isinstance(key_map, KeyMap) else key_map(configs)
     return made
+
+
+def _rank(layout: Entry[LayoutSpec], architecture: Entry[ArchitectureSpec]) -> tuple[bool, bool]:
+    return layout.spec.fallback, layout.distribution != architecture.distribution
 
 
 def _names(name: str, entry: Entry[ArchitectureSpec] | Entry[HeadSpec]) -> bool:

@@ -13,7 +13,7 @@ from torch import nn
 
 from zoo.checkpoint import DirectoryFiles, ModelFiles, read_json
 from zoo.composition import choose_head
-from zoo.errors import ConfigError, InvalidInput, NameNotFound, UntrainedHead
+from zoo.errors import ConfigError, InvalidInput, NameNotFound, UnsupportedFeature, UntrainedHead
 from zoo.hub import is_reference, locate
 from zoo.interfaces.config import Config
 from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
@@ -98,13 +98,15 @@ def load(
     """
     source = open_source(reference)
     composition = _compose(source, task, head, labels, num_labels)
-    trained = composition.head is None or (
-        source.layout.spec.head is not None and registry().heads.get(source.layout.spec.head) is composition.head
-    )
-    if not trained and not init_head:
-        raise _untrained(source, composition)
+    _refuse_quantised(source)
     target_device = _parse_device(device)
-    model, report = _load_weights(source, composition, trained, dtype, target_device, seed, progress)
+    with without_memory():
+        model = composition.build()
+    trained = _has_trained_head(source, composition)
+    untrained = () if trained else _head_parameters(model)
+    if untrained and not init_head:
+        raise _untrained(source, composition)
+    report = _load_weights(model, source, trained, untrained, dtype, target_device, seed, progress)
     bind_attention(model, attention)
     generation_config = read_json(source.files, "generation_config.json") or {}
     model.origin = composition.origin(reference=source.reference, generation_config=generation_config, report=report)
@@ -136,8 +138,6 @@ def create(
     if target_device.type != "meta":
         _initialise(model, torch.Generator().manual_seed(seed))
     model.to(device=target_device, dtype=parse_dtype(dtype))
-    if isinstance(model, ComposedTaskModel):
-        model.bind()  # a move to another kind of device makes new parameters, and tied ones two
     reset_derived(model, target_device)
     bind_attention(model, attention)
     model.origin = composition.origin()
@@ -164,7 +164,7 @@ def _compose_from_config(
     config: Config = resolve_object(architecture.spec.config).from_hub(values)
     task = architecture.spec.default_task if task == DEFAULT_TASK else task
     if task is None:
-        return _with_head(architecture, LayoutConfigs(architecture=config), None, None, head, None, None)
+        return _with_head(architecture, LayoutConfigs(architecture=config), None, None, head, labels, num_labels)
     chosen = choose_head(architecture, config.feature_specs(), registry().tasks.get(task), head)
     layout = writable_layout(architecture, chosen)
     if layout is None:
@@ -187,8 +187,11 @@ def _with_head(
     """Choose the head. configs.head is the configuration of layout_head, which need not be the one that is wanted."""
     config = configs.architecture
     if task is None:
-        if head is not None:
-            raise InvalidInput(f"head={head!r} was given together with task=None, which means the bare backbone.")
+        for name, value in (("head", head), ("labels", labels), ("num_labels", num_labels)):
+            if value is not None:
+                raise InvalidInput(
+                    f"{name}={value!r} was given together with task=None, which means the bare backbone."
+                )
         return _Composition(architecture=architecture, config=config, task=None, head=None, head_config=None)
     task_entry = registry().tasks.get(task)
     if head is None and layout_head is not None and layout_head.spec.task == task_entry.spec.name:
@@ -223,6 +226,8 @@ def _fresh_head_config(architecture: Entry[ArchitectureSpec], head: Entry[HeadSp
 
 def _label_names(labels: Sequence[str] | None, num_labels: int | None) -> tuple[str, ...] | None:
     if labels is not None:
+        if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+            raise InvalidInput(f"labels must be a list of texts, found {labels!r}.")
         if num_labels not in (None, len(labels)):
             raise InvalidInput(f"num_labels={num_labels}, but {len(labels)} labels were given.")
         return tuple(labels)
@@ -235,35 +240,53 @@ def _label_names(labels: Sequence[str] | None, num_labels: int | None) -> tuple[
 
 def _untrained(source: Source, composition: _Composition) -> UntrainedHead:
     assert composition.head is not None and composition.task is not None
-    has = f"a trained '{source.layout.spec.head}' head" if source.layout.spec.head is not None else "no head"
+    has = "no head"
+    if source.layout.spec.head is not None:
+        count = _label_count(source.configs.head)
+        has = f"a trained '{source.layout.spec.head}' head{f' for {count} labels' if count else ''}"
+    wanted = f" with {_label_count(composition.head_config)} labels" if _label_count(composition.head_config) else ""
     return UntrainedHead(
-        f"{source.metadata.location}: there are no trained weights for the head '{composition.head.spec.name}', "
+        f"{source.metadata.location}: there are no trained weights for the head "
+        f"'{composition.head.spec.name}'{wanted}, "
         f"which the task '{composition.task.spec.name}' needs; the checkpoint has {has}.",
         hint="To train it, pass init_head=True (with num_labels=N or labels=[...] where it has labels). "
         "For the bare backbone, pass task=None.",
     )
 
 
+def _has_trained_head(source: Source, composition: _Composition) -> bool:
+    """Whether the checkpoint has this head, with as many labels."""
+    stored = source.layout.spec.head
+    if composition.head is None or stored is None or registry().heads.get(stored) is not composition.head:
+        return False
+    return _label_count(composition.head_config) == _label_count(source.configs.head)
+
+
+def _label_count(head_config: Any) -> int:
+    return len(getattr(head_config, "labels", ()))
+
+
+def _head_parameters(model: AnyModel) -> tuple[str, ...]:
+    """The parameters of the head that are its own, and not the backbone's under another name."""
+    return tuple(name for name, _ in model.named_parameters() if name.startswith("head."))
+
+
 def _load_weights(
+    model: AnyModel,
     source: Source,
-    composition: _Composition,
     trained: bool,
+    untrained: tuple[str, ...],
     dtype: str | torch.dtype,
     device: torch.device,
     seed: int,
     progress: Callable[[int, int], None] | None,
-) -> tuple[AnyModel, LoadReport]:
+) -> LoadReport:
     chosen_dtype = choose_dtype(source.checkpoint.values(), dtype, _declared_dtype(source.metadata.config))
-    with without_memory():
-        model = composition.build()
     bare = not isinstance(model, ComposedTaskModel)
     prefix = "backbone." if bare else ""
     targets = {prefix + name: tensor for name, tensor in (*model.named_parameters(), *_persistent_buffers(model))}
-    untrained = () if trained else tuple(name for name in targets if name.startswith("head."))
     unused = (
-        {"head.": f"it belongs to the head '{source.layout.spec.head}', which was not asked for"}
-        if bare or not trained
-        else {}
+        {"head.": f"it belongs to the head '{source.layout.spec.head}', which was not asked for"} if not trained else {}
     )
     assignment = plan_assignment(
         targets,
@@ -286,13 +309,12 @@ def _load_weights(
         logger.debug("%s: ignored, since %s", name, reason)
     if untrained:
         logger.warning("untrained, initialised from seed %d: %s", seed, ", ".join(untrained))
-    report = LoadReport(
+    return LoadReport(
         ignored=assignment.ignored,
         duplicates=tuple(assignment.duplicates),
         decoded=decoded_encodings(assignment, source.checkpoint),
         untrained=untrained,
     )
-    return model, report
 
 
 def _initialise(model: AnyModel, generator: torch.Generator) -> None:
@@ -356,7 +378,13 @@ def _hub_config_by_name(reference: str | os.PathLike[str]) -> tuple[Mapping[str,
             return preset.spec.config, own if own is not None else registry().architectures.get(name)
         if not Path(reference).exists():
             raise unknown_name(reference)
-    values = read_json(DirectoryFiles(locate(reference)), "config.json")
+    directory = locate(reference)
+    if not directory.is_dir():
+        raise InvalidInput(
+            f"{directory} is a file. `zoo.create` takes a configuration, the name of a preset or architecture, or a "
+            "directory with a config.json."
+        )
+    values = read_json(DirectoryFiles(directory), "config.json")
     if values is None:
         raise ConfigError(f"{os.fspath(reference)}: there is no config.json in this directory.")
     return _hub_config(values)
@@ -367,12 +395,26 @@ def _declared_dtype(config: Mapping[str, Any]) -> object:
 
 
 def _parse_device(device: str | torch.device) -> torch.device:
-    if isinstance(device, torch.device):
-        return device
-    if device != "auto":
-        try:
-            return torch.device(device)
-        except RuntimeError as error:
-            raise InvalidInput(f"device={device!r} is no device: {str(error).splitlines()[0]}") from error
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    return accelerator if accelerator is not None else torch.device("cpu")
+    """The device that is meant, tried out: a device that torch knows by name need not be there."""
+    if isinstance(device, str) and device == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator if accelerator is not None else torch.device("cpu")
+    try:
+        found = torch.device(device)
+        if found.type != "meta":
+            torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInput(f"device={device!r} can't be used: {reason}") from error
+    return found
+
+
+def _refuse_quantised(source: Source) -> None:
+    """Weights that need a quantisation's own arithmetic would load as numbers that mean something else."""
+    quantisation = source.metadata.config.get("quantization_config")
+    if quantisation:
+        method = quantisation.get("quant_method", "?") if isinstance(quantisation, Mapping) else quantisation
+        raise UnsupportedFeature(
+            f"{source.metadata.location}: config.json says that the weights are quantised ({method}), which zoo does "
+            "not read; it reads quantised weights in GGUF."
+        )

@@ -24,6 +24,7 @@ from zoo.spec import LayoutSpec
 from zoo.weights.key_map import Match
 from zoo.weights.mapped import DTYPES
 from zoo.weights.memory import memory_of
+from zoo.weights.meta import without_memory
 
 __all__ = ["save"]
 
@@ -59,6 +60,7 @@ def save(
             "This model was not made by `zoo.load` or `zoo.create`, so its architecture has no name to be saved under.",
             hint="Set `model.origin = zoo.interfaces.origin.Origin(architecture=..., head=..., task=...)`.",
         )
+    _refuse_unsavable(model)
     layout = _layout(origin)
     configs = _configs(model)
     tensors = _tensors(model)
@@ -76,6 +78,39 @@ def save(
         for name in _STALE_WITH_MODEL if preprocessor is None else (*_STALE_WITH_MODEL, *_STALE_WITH_PREPROCESSOR):
             output.remove_file(name)
     return target
+
+
+def _refuse_unsavable(model: Model | ComposedTaskModel) -> None:
+    """Refuse what could be written but not be loaded again as it is."""
+    with without_memory():
+        fresh = _rebuilt(model)
+    expected = dict(fresh.named_parameters(remove_duplicate=False))
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if parameter.is_meta:
+            raise SaveError(f"Parameter '{name}' is on the meta device: there are no values to save.")
+        if name in expected and parameter.shape != expected[name].shape:
+            raise SaveError(
+                f"Parameter '{name}' has the shape {list(parameter.shape)}, but by the model's configuration it is "
+                f"{list(expected[name].shape)}; what is saved would not load.",
+                hint="Make a model of a changed configuration instead (model.config.replace(...), zoo.create).",
+            )
+    if isinstance(model, ComposedTaskModel):
+        for kept, *others in model.ties:
+            for other in others:
+                ours, theirs = model.get_parameter(other), model.get_parameter(kept)
+                if ours is not theirs and not torch.equal(ours, theirs):
+                    raise SaveError(
+                        f"'{other}' differs from '{kept}', which it is tied to by the configuration and which alone "
+                        "would be saved.",
+                        hint="Call `model.bind()` to tie them again, or untie them in the configuration.",
+                    )
+
+
+def _rebuilt(model: Model | ComposedTaskModel) -> Model | ComposedTaskModel:
+    if not isinstance(model, ComposedTaskModel):
+        return type(model)(model.config)
+    head = type(model.head)(model.head.features, model.head.config)
+    return type(model)(type(model.backbone)(model.config), head, model.neck)
 
 
 def _layout(origin: Origin) -> Entry[LayoutSpec]:

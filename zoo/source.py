@@ -44,13 +44,13 @@ def open_source(reference: str | os.PathLike[str]) -> Source:
     A string that is written as a path or has a scheme is a reference; otherwise names come before the file system,
     so that a directory called `llama` is reached as `./llama`.
     """
-    if isinstance(reference, str) and not is_reference(reference):
+    if isinstance(reference, str) and reference and not is_reference(reference):
         preset = preset_of(reference)
         if preset is not None:
             return _open_path(_locate_preset(preset), reference, preset)
         if not Path(reference).exists():
             raise unknown_name(reference)
-    return _open_path(locate(reference), os.fspath(reference), None)
+    return _open_path(locate(reference), str(reference), None)
 
 
 def preset_of(name: str) -> Entry[PresetSpec] | None:
@@ -142,7 +142,7 @@ def _find_layout(metadata: ModelMetadata, files: ModelFiles) -> Entry[LayoutSpec
     if matching:
         named = ", ".join(f"{entry.full_name} {entry.version}" for entry in matching)
         raise ConfigError(f"{metadata.location}: several layouts recognise this checkpoint: {named}.")
-    if metadata.format == "safetensors" and not metadata.config:
+    if metadata.format == "safetensors" and files.read("config.json") is None:
         raise ConfigError(
             f"{files.location}: there is no config.json, so the architecture of these tensors is not known.",
             hint="Copy config.json from where the weights came from into this directory.",
@@ -165,22 +165,21 @@ def _unknown_architecture(metadata: ModelMetadata, files: ModelFiles) -> ZooErro
             f"{place}: the architecture '{known.full_name}' reads {key}={name!r}, "
             f"but none of its layouts fits this checkpoint ({metadata.format}{detail})."
         )
-    available = sorted({kind for entry in registry().architectures.entries() for kind in entry.spec.model_types})
-    error = NameNotFound(
-        f"{place}: no installed plugin reads {key}={name!r}; installed are: {', '.join(available) or 'none'}."
-    )
+    hint = None
     try:
         registry().architectures.get(name)
     except NameNotFound as found:
-        error.hint = found.hint
-    return NameNotFound(error.message, hint=error.hint)
+        hint = found.hint
+    return NameNotFound(f"{place}: no installed plugin reads {key}={name!r}.", hint=hint)
 
 
 def _declared_architecture(metadata: ModelMetadata) -> tuple[str, Any]:
-    if metadata.config:
+    if metadata.config or metadata.format == "safetensors":
         return "model_type", metadata.config.get("model_type")
     return "general.architecture", metadata.metadata.get("general.architecture")
 
 
 def _config_place(metadata: ModelMetadata, files: ModelFiles) -> str:
-    return str(Path(files.location) / "config.json") if metadata.config else metadata.location
+    if metadata.config or metadata.format == "safetensors":
+        return str(Path(files.location) / "config.json")
+    return metadata.location

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from zoo.errors import ConfigError
 from zoo.interfaces.feature_spec import FeatureSpec
+from zoo.interfaces.frozen import FrozenDict
 
 __all__ = ["Config", "TypedConfig"]
 
@@ -48,15 +49,13 @@ class TypedConfig:
     hub_names: ClassVar[Mapping[str, tuple[str, ...]]] = types.MappingProxyType({})
     """field name -> the Hub's keys for it, the newest first (read in any, written under the one it was read from)."""
 
-    hub: Mapping[str, Any] = dataclasses.field(
-        default_factory=lambda: types.MappingProxyType({}), repr=False, compare=False
-    )
+    hub: Mapping[str, Any] = dataclasses.field(default_factory=FrozenDict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, annotation in _annotations(type(self)).items():
             value = getattr(self, name)
             if name == "hub":
-                object.__setattr__(self, "hub", types.MappingProxyType(dict(value)))
+                object.__setattr__(self, "hub", FrozenDict(value))
                 continue
             accepted, converted = _coerce(value, annotation)
             if not accepted:
@@ -115,6 +114,8 @@ class TypedConfig:
         """Write the fields of these names into the contents of a config.json; the inverse of `read_hub`."""
         for name in names:
             keys = self.hub_names.get(name, (name,))
+            if getattr(self, name) is None and not any(key in values for key in keys):
+                continue  # nothing is said by saying nothing
             present = [key for key in keys if key in values] or [keys[0]]
             for stale in present[1:]:
                 del values[stale]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
+
+from zoo.interfaces.frozen import FrozenDict
 
 __all__ = ["Origin"]
 
@@ -22,5 +23,5 @@ class Origin:
     head: str | None = None
     task: str | None = None
     reference: str | None = None
-    generation_config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    generation_config: Mapping[str, Any] = field(default_factory=FrozenDict)
     report: Any = None

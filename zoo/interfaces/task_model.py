@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -104,6 +104,11 @@ class ComposedTaskModel(nn.Module):
         if target is not None:
             output.loss, output.losses = self.head.loss(output, target, denominators)
         return output
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ComposedTaskModel:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.bind()  # a move to another kind of device makes new parameters, and of tied ones two
+        return self
 
     def _shared(self) -> dict[str, str]:
         roles = self.backbone.shared_parameters

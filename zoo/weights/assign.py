@@ -75,12 +75,12 @@ def plan_assignment(
     kept: list[Match] = []
     deferred: list[Match] = []
     for match in matches:
-        if all(name in kept_of and name not in targets for name in match.model):
-            deferred.append(match)
-            continue
         reason = next((why for prefix, why in unused.items() if match.model[0].startswith(prefix)), None)
         if reason is not None:
             ignored.update(dict.fromkeys(match.stored, reason))
+            continue
+        if all(name in kept_of and name not in targets for name in match.model):
+            deferred.append(match)
             continue
         if not all(name in targets for name in match.model):
             unexpected.extend(name for name in match.stored if name in checkpoint)
@@ -131,26 +131,38 @@ def assign_weights(
     floating-point tensors.
     """
     files = MappedFiles()
-    placed: dict[str, Tensor] = {}
+    compared = set(assignment.duplicates.values())
+    sources: dict[str, Tensor] = {}
     total = sum(checkpoint[name].nbytes for match in assignment.matches for name in match.stored)
     done = 0
     for match in assignment.matches:
         loaded = match.operation.load([files.tensor(checkpoint[name]) for name in match.stored])
         for name, tensor in zip(match.model, loaded, strict=True):
-            placed[name] = tensor
+            if name in compared:
+                sources[name] = tensor
             wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
             set_tensor(model, name.removeprefix(prefix), tensor.to(device=device, dtype=wanted))
         done += sum(checkpoint[name].nbytes for name in match.stored)
         if progress is not None:
             progress(done, total)
     for stored, kept in assignment.duplicates.items():
-        duplicate = files.tensor(checkpoint[stored])
-        if duplicate.dtype != placed[kept].dtype or not torch.equal(duplicate, placed[kept]):
-            raise WeightsMismatch(
-                f"{checkpoint[stored].data.path}: tensor '{stored}' differs from the one that it is tied to, '{kept}'.",
-                mismatched=(stored,),
-                hint='If they are meant to differ, set "tie_word_embeddings": false in config.json.',
-            )
+        _compare_tied(checkpoint[stored], files.tensor(checkpoint[stored]), kept, sources[kept])
+
+
+def _compare_tied(record: TensorRecord, duplicate: Tensor, kept: str, source: Tensor) -> None:
+    """Refuse a tensor that is stored beside the one that it is tied to, and differs in its bytes."""
+    if duplicate.dtype != source.dtype:
+        raise WeightsMismatch(
+            f"{record.data.path}: tensor '{record.name}' is tied to '{kept}', but is stored as {duplicate.dtype} and "
+            f"the other as {source.dtype}, so that nothing tells which of them is meant.",
+            mismatched=(record.name,),
+        )
+    if not torch.equal(*(tensor.contiguous().view(-1).view(torch.uint8) for tensor in (duplicate, source))):
+        raise WeightsMismatch(
+            f"{record.data.path}: tensor '{record.name}' differs from the one that it is tied to, '{kept}'.",
+            mismatched=(record.name,),
+            hint='If they are meant to differ, set "tie_word_embeddings": false in config.json.',
+        )
 
 
 def set_tensor(model: nn.Module, name: str, tensor: Tensor) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 
 from zoo.checkpoint import TensorRecord
-from zoo.errors import InvalidInput
+from zoo.errors import ConfigError, InvalidInput, UnsupportedFeature
 from zoo.log import logger
 from zoo.weights.mapped import torch_dtype
 
@@ -25,19 +24,31 @@ _SHORT = {
 }
 
 
+_COMPUTED = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+
 def parse_dtype(dtype: str | torch.dtype) -> torch.dtype:
     """A floating-point torch dtype from its name ("bfloat16", "bf16", "torch.bfloat16"). Raises InvalidInput."""
-    if isinstance(dtype, torch.dtype):
-        found: Any = dtype
-    else:
+    found: object = dtype
+    if isinstance(dtype, str):
         name = dtype.removeprefix("torch.")
         found = getattr(torch, _SHORT.get(name, name), None)
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    if not isinstance(found, torch.dtype) or found not in _COMPUTED:
         raise InvalidInput(
-            f"dtype={dtype!r} is no floating-point dtype; expected 'auto', 'float32', 'bfloat16', 'float16' "
+            f"dtype={dtype!r} is no dtype that models compute in; expected 'auto', 'float32', 'bfloat16', 'float16' "
             "or a torch.dtype."
         )
     return found
+
+
+def _declared(declared: object) -> torch.dtype | None:
+    """What config.json declares; None when it declares nothing that is a dtype to compute in."""
+    if not isinstance(declared, str):
+        return None
+    try:
+        return parse_dtype(declared)
+    except InvalidInput as error:
+        raise ConfigError(f"config.json: field 'dtype': {error.message}") from error
 
 
 def choose_dtype(records: Iterable[TensorRecord], requested: str | torch.dtype, declared: object) -> torch.dtype | None:
@@ -53,9 +64,14 @@ def choose_dtype(records: Iterable[TensorRecord], requested: str | torch.dtype, 
     for record in records:
         if record.dtype.is_floating:
             stored[torch_dtype(record)] += record.nbytes
-    if len(stored) <= 1:
+    if len(stored) <= 1 and stored.keys() <= set(_COMPUTED):
         return None
-    chosen = parse_dtype(declared) if isinstance(declared, str) else stored.most_common(1)[0][0]
+    for dtype in stored.keys() - set(_COMPUTED):
+        raise UnsupportedFeature(
+            f"The checkpoint holds tensors of {dtype}, which models don't compute in.",
+            hint="Pass dtype='bfloat16' to load their values as they stand, without any scales.",
+        )
+    chosen = _declared(declared) or stored.most_common(1)[0][0]
     listing = ", ".join(f"{dtype} ({count:,} bytes)" for dtype, count in stored.most_common())
     logger.warning(
         "the checkpoint holds several dtypes, %s; all are loaded as %s (dtype=... chooses another)", listing, chosen

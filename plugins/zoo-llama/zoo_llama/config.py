@@ -11,6 +11,9 @@ from zoo.interfaces import FeatureSpec, TypedConfig
 
 __all__ = ["ROPE_KEYS", "LlamaConfig", "RopeConfig"]
 
+MAX_LAYERS = 1000
+"""More than any Llama has; a file that says more is refused rather than built for hours."""
+
 ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta")
 """The keys of config.json that RopeConfig is read from, in all spellings."""
 
@@ -44,6 +47,8 @@ class RopeConfig(TypedConfig):
                 raise self.invalid(name, f"is missing; rope_type '{self.rope_type}' needs it")
         if self.factor is not None and self.factor < 1:
             raise self.invalid("factor", f"must be at least 1, found {self.factor}")
+        if self.low_freq_factor is not None:
+            self.require_positive("low_freq_factor")
         if self.original_max_position_embeddings is not None:
             self.require_positive("original_max_position_embeddings")
         if self.rope_type == "llama3" and not (self.low_freq_factor or 0) < (self.high_freq_factor or 0):
@@ -83,6 +88,8 @@ class LlamaConfig(TypedConfig):
             "max_position_embeddings",
             "rms_norm_eps",
         )
+        if self.num_hidden_layers > MAX_LAYERS:
+            raise self.invalid("num_hidden_layers", f"must be at most {MAX_LAYERS}, found {self.num_hidden_layers}")
         if self.initializer_range < 0:
             raise self.invalid("initializer_range", f"must not be negative, found {self.initializer_range}")
         if self.head_dim is None and self.hidden_size % self.num_attention_heads:
@@ -143,7 +150,7 @@ def _read_rope(values: Mapping[str, Any]) -> RopeConfig:
         )
     if "rope_theta" not in stated and values.get("rope_theta") is not None:
         stated = {**stated, "rope_theta": values["rope_theta"]}
-    if stated.get("partial_rotary_factor", 1.0) != 1.0:
+    if stated.get("partial_rotary_factor") not in (None, 1.0):
         raise ConfigError(
             f"LlamaConfig: field '{key}': partial_rotary_factor {stated['partial_rotary_factor']} is not Llama; "
             "Llama rotates whole heads."

@@ -78,6 +78,7 @@ def write_classification(configs: LayoutConfigs) -> dict[str, Any]:
     """config.json of LlamaForSequenceClassification."""
     head: LastTokenClassifierConfig = configs.head
     values = _write(configs, "LlamaForSequenceClassification")
+    values.pop("num_labels", None)
     values["id2label"] = {str(index): label for index, label in enumerate(head.labels)}
     values["label2id"] = {label: index for index, label in enumerate(head.labels)}
     if head.pad_token_id is not None:
@@ -86,7 +87,11 @@ def write_classification(configs: LayoutConfigs) -> dict[str, Any]:
 
 
 def _write(configs: LayoutConfigs, class_name: str) -> dict[str, Any]:
-    return configs.architecture.to_hub() | {"model_type": "llama", "architectures": [class_name]}
+    values = configs.architecture.to_hub()
+    if values.get("architectures") != [class_name]:  # what was read was of another class
+        for key in ("id2label", "label2id", "num_labels"):
+            values.pop(key, None)
+    return values | {"model_type": "llama", "architectures": [class_name]}
 
 
 def _is_llama(metadata: ModelMetadata) -> bool:
