@@ -56,6 +56,9 @@ def make_prompt(
 
 
 def _from_lists(rows: Sequence[Sequence[int]], device: torch.device) -> Prompt:
+    given: object = rows  # what a caller without a type checker may pass
+    if not isinstance(given, Sequence):
+        raise InvalidInput(f"input_ids: expected a tensor or lists of token ids, found {type(given).__name__}.")
     first: object = rows[0] if len(rows) else None
     if isinstance(first, str):
         raise InvalidInput(
@@ -65,15 +68,18 @@ def _from_lists(rows: Sequence[Sequence[int]], device: torch.device) -> Prompt:
         raise InvalidInput(
             "input_ids: expected one list of token ids per prompt, found a single list of ids.", hint="Pass [ids]."
         )
+    for index, ids in enumerate(given):
+        if not isinstance(ids, Sequence) or not all(type(token) is int and abs(token) < 2**63 for token in ids):
+            raise InvalidInput(f"input_ids: expected a list of token ids, ints, for prompt {index}; found {ids!r}.")
     lengths = tuple(len(row) for row in rows)
     _check_lengths(lengths)
     width = max(lengths)
     padded = [[PADDING] * (width - len(row)) + list(row) for row in rows]
-    ids = torch.tensor(padded, dtype=torch.long, device=device)
+    padded_ids = torch.tensor(padded, dtype=torch.long, device=device)
     if min(lengths) == width:
-        return Prompt(ids, None, lengths)
+        return Prompt(padded_ids, None, lengths)
     padding = torch.tensor([width - length for length in lengths], device=device)
-    return Prompt(ids, torch.arange(width, device=device) >= padding[:, None], lengths)
+    return Prompt(padded_ids, torch.arange(width, device=device) >= padding[:, None], lengths)
 
 
 def _from_tensors(input_ids: Tensor, attention_mask: Tensor | None, device: torch.device) -> Prompt:
