@@ -152,7 +152,7 @@ def test_a_setting_that_does_not_exist_is_an_error(generate, classify):
 
 
 def test_loading_options_reach_loading(generate):
-    assert "'float33' is no floating-point dtype" in generate("Hello", "--dtype=float33").stderr
+    assert "'float33' is no dtype that models compute in" in generate("Hello", "--dtype=float33").stderr
     assert "device" in generate("Hello", "--device=abacus").stderr
     assert "'flesh'" in generate("Hello", "--attention=flesh").stderr
     assert generate("Hello", "--dtype=bfloat16", "--device=cpu", "--attention=eager").exit_code == 0

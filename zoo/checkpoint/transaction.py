@@ -185,8 +185,9 @@ class DirectoryTransaction:
             with OutputFile(self._staged / PLAN_FILE, sync=self._sync) as file:
                 file.write(memoryview(publication.to_json()))
             if self._sync:
-                folders = sorted({(self._staged / FILES_FOLDER / name).parent for name in self._written}, reverse=True)
-                for path in (*folders, self._staged / FILES_FOLDER, self._staged, self._work.path, self.directory):
+                staged = self._staged / FILES_FOLDER
+                folders = sorted({(staged / name).parent for name in self._written} - {staged}, reverse=True)
+                for path in (*folders, staged, self._staged, self._work.path, self.directory):
                     sync_directory(path)
             os.rename(self._staged, self._work.path / COMMITTED)
         return publication
