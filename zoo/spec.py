@@ -217,12 +217,20 @@ class PresetSpec(Spec):
 class FormatSpec(Spec):
     """A checkpoint file format. open: pathlib.Path -> `checkpoint.Checkpoint`; torch-free, reads headers only.
 
-    A file is of this format when it begins with `magic` (if given), otherwise when it has one of `suffixes` (".gguf").
+    A file is of this format when at byte `magic_offset` it has `magic`, or one of several; otherwise when it has one of
+    `suffixes` (".gguf") and no format claims it by its magic.
     """
 
     open: str
     suffixes: tuple[str, ...] = ()
-    magic: bytes = b""
+    magic: bytes | tuple[bytes, ...] = b""
+    magic_offset: int = 0
+
+    @property
+    def magics(self) -> tuple[bytes, ...]:
+        """All of `magic`."""
+        magics = (self.magic,) if isinstance(self.magic, bytes) else self.magic
+        return tuple(magic for magic in magics if magic)
 
     @classmethod
     def _references(cls) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def load(directory: Path) -> dict[str, bytes]:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 OLD = {"a": b"old a", "b": b"old b"}
@@ -226,7 +226,8 @@ class TestFailures:
             "model.safetensors.index.json",
             "model-00001-of-00002.safetensors",
             "../x",
-            "a/b",
+            "a/../b",
+            ".zoo-save/x",
             "",
             ".",
             "/x",
@@ -239,6 +240,11 @@ class TestFailures:
             transaction.write_file(name, b"x")
         with pytest.raises(SaveError, match="can't be the name of a file"), DirectoryTransaction(target) as transaction:
             transaction.remove_file(name)
+
+    def test_a_file_in_a_folder(self, target: Path) -> None:
+        with DirectoryTransaction(target / "inner") as transaction:
+            transaction.write_file("templates/deep/tools.jinja", b"1")
+        assert contents(target / "inner") == {"templates/deep/tools.jinja": b"1"}
 
     def test_a_file_twice(self, target: Path) -> None:
         with DirectoryTransaction(target / "inner") as transaction:

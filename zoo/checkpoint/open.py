@@ -60,10 +60,10 @@ def _open_file(path: Path) -> Checkpoint:
 def _recognise(path: Path) -> Entry[FormatSpec]:
     """The format of a file: by its first bytes, which can't be wrong, else by its suffix."""
     formats = registry().formats.entries()
-    longest = max((len(entry.spec.magic) for entry in formats), default=0)
+    longest = max((entry.spec.magic_offset + len(magic) for entry in formats for magic in entry.spec.magics), default=0)
     with open_regular(path) as (descriptor, _):
-        start = read_up_to(descriptor, max(longest, *map(len, _PICKLE_STARTS)), 0, path)
-    by_magic = [entry for entry in formats if entry.spec.magic and start.startswith(entry.spec.magic)]
+        start = read_up_to(descriptor, longest, 0, path)
+    by_magic = [entry for entry in formats if start[entry.spec.magic_offset :].startswith(entry.spec.magics)]
     fitting = by_magic or [entry for entry in formats if _has_suffix(path.name, entry)]
     fitting = [entry for entry in fitting if not entry.spec.fallback] or fitting
     if len(fitting) == 1:

@@ -7,12 +7,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from zoo.checkpoint.dtypes import DType
 from zoo.checkpoint.files import EMPTY_FILES, ModelFiles
 
-__all__ = ["Checkpoint", "EncodedBytes", "StoredBytes", "TensorRecord"]
+__all__ = [
+    "Checkpoint",
+    "CodeReport",
+    "EncodedBytes",
+    "GlobalUse",
+    "Selection",
+    "StoredBytes",
+    "StridedBytes",
+    "TensorRecord",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,24 @@ class StoredBytes:
     path: Path
     offset: int
     nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StridedBytes:
+    """A view into a storage: element (i, j, ...) is at byte `offset + (i * strides[0] + j * strides[1] + ...) * itemsize`.
+
+    nbytes: from the first element to the end of the last one that the view reaches. itemsize: bytes per element.
+    strides: in elements, none negative; 0 repeats. swapped: how many bytes are stored in reverse (big-endian) order as
+    one unit, 0 for little-endian; for complex numbers it is half of the itemsize.
+    """
+
+    path: Path
+    offset: int
+    nbytes: int
+    itemsize: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    swapped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +73,7 @@ class TensorRecord:
     name: str
     dtype: DType
     shape: tuple[int, ...]
-    data: StoredBytes | EncodedBytes
+    data: StoredBytes | StridedBytes | EncodedBytes
 
     @property
     def elements(self) -> int:
@@ -59,12 +86,59 @@ class TensorRecord:
         return self.dtype.nbytes(self.elements)
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which part of a file is the model, where it holds more: a training checkpoint with optimizer states, say.
+
+    path: the dotted path of the sub-tree whose tensors are the model's, "" for all; None when it can't be told which.
+    candidates: the paths of all sub-trees that hold parameters. left_out: those that don't count (optimizers, ...).
+    reason: why this one, or why none, in words.
+    """
+
+    path: str | None
+    candidates: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalUse:
+    """A Python global that a pickle names. verdict: "tensor" (part of how torch stores tensors), "data" (torch's own
+    loader allows it, or it is only named), "code" (unpickling would import and call it).
+    """
+
+    module: str
+    name: str
+    verdict: Literal["tensor", "data", "code"]
+    called: bool
+
+    @property
+    def dotted(self) -> str:
+        """`module.name`."""
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeReport:
+    """What unpickling the file would do. Reading it with zoo does none of that."""
+
+    globals: tuple[GlobalUse, ...]
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether an unpickler, `torch.load(weights_only=False)` for one, would call what is not torch's own."""
+        return any(use.verdict == "code" and use.called for use in self.globals)
+
+
 class Checkpoint(Mapping[str, TensorRecord]):
     """An ordered mapping from tensor name to record, of one file or of all the shards of a directory.
 
     format: the name of its FormatSpec. files: the files that hold tensors. metadata: the format's own, e.g. the
     `__metadata__` of safetensors or the key-values of GGUF. side_files: config.json, tokenizer.json and the like that
     the checkpoint file itself carries (GGUF); for a directory, the files beside the tensors.
+    aliases: other names of tensors that are stored once -> the name of the record. unsupported: names of tensors that
+    can't be read -> why. selection: which part is the model; None where formats hold nothing else. code: what
+    unpickling the file would do; None for formats that are no pickles. warnings: what is odd, in words.
     """
 
     def __init__(
@@ -76,12 +150,22 @@ class Checkpoint(Mapping[str, TensorRecord]):
         records: Mapping[str, TensorRecord],
         metadata: Mapping[str, Any] = MappingProxyType({}),
         side_files: ModelFiles = EMPTY_FILES,
+        aliases: Mapping[str, str] = MappingProxyType({}),
+        unsupported: Mapping[str, str] = MappingProxyType({}),
+        selection: Selection | None = None,
+        code: CodeReport | None = None,
+        warnings: Sequence[str] = (),
     ) -> None:
         self.format = format
         self.location = location
         self.files = tuple(files)
         self.metadata = metadata
         self.side_files = side_files
+        self.aliases = aliases
+        self.unsupported = unsupported
+        self.selection = selection
+        self.code = code
+        self.warnings = tuple(warnings)
         self._records = dict(records)
 
     def __getitem__(self, name: str) -> TensorRecord:

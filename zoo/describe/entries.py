@@ -87,7 +87,7 @@ def _own_fields(spec: Spec) -> Description:
                 "writable": spec.write_config is not None,
             }
         case FormatSpec():
-            return {"suffixes": list(spec.suffixes), "magic": spec.magic.hex() or None}
+            return {"suffixes": list(spec.suffixes), "magic": [magic.hex() for magic in spec.magics]}
         case PreprocessorSpec():
             return {"modality": spec.modality}
         case AttentionSpec():

@@ -19,7 +19,7 @@ def test_the_format_opens_files_by_their_magic(write_gguf, float_tensor) -> None
 
     (spec,) = _plugin.zoo_formats()
     path = write_gguf(tensors={"weight": float_tensor})
-    assert path.read_bytes().startswith(spec.magic)
+    assert path.read_bytes().startswith(spec.magics)
     checkpoint = resolve_object(spec.open)(path)
     assert checkpoint.format == spec.name
     assert checkpoint["weight"].shape == (2, 256)
