@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from zoo.checkpoint.plan import plan_shards as plan_shards
     from zoo.checkpoint.reading import read_bytes as read_bytes
     from zoo.checkpoint.records import Checkpoint as Checkpoint
+    from zoo.checkpoint.records import CodeReport as CodeReport
     from zoo.checkpoint.records import EncodedBytes as EncodedBytes
+    from zoo.checkpoint.records import GlobalUse as GlobalUse
+    from zoo.checkpoint.records import Selection as Selection
     from zoo.checkpoint.records import StoredBytes as StoredBytes
+    from zoo.checkpoint.records import StridedBytes as StridedBytes
     from zoo.checkpoint.records import TensorRecord as TensorRecord
     from zoo.checkpoint.sizes import format_size as format_size
     from zoo.checkpoint.sizes import parse_size as parse_size
@@ -31,15 +35,19 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Checkpoint": "records",
+    "CodeReport": "records",
     "DType": "dtypes",
     "DirectoryFiles": "files",
     "DirectoryTransaction": "transaction",
     "EMPTY_FILES": "files",
     "EncodedBytes": "records",
+    "GlobalUse": "records",
     "MemoryFiles": "files",
     "ModelFiles": "files",
     "ShardPlan": "plan",
+    "Selection": "records",
     "StoredBytes": "records",
+    "StridedBytes": "records",
     "TensorPlan": "plan",
     "TensorRecord": "records",
     "TensorSource": "writer",

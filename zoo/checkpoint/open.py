@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NoReturn
 
 from zoo.checkpoint.describe import listed, quoted, shown_path
 from zoo.checkpoint.directory import ModelDirectory
@@ -15,7 +14,7 @@ from zoo.checkpoint.index import INDEX_SUFFIX, open_index, read_index
 from zoo.checkpoint.records import Checkpoint
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.checkpoint.shards import join_shards
-from zoo.errors import AmbiguousName, CheckpointError, UnknownFormat, UnsupportedFeature
+from zoo.errors import AmbiguousName, CheckpointError, UnknownFormat
 from zoo.registry import Entry, registry, resolve_object
 from zoo.spec import FormatSpec
 
@@ -24,10 +23,11 @@ __all__ = ["open_checkpoint"]
 _SUFFIX = ".safetensors"
 _SINGLE = "model.safetensors"
 _INDEX = _SINGLE + INDEX_SUFFIX
-_NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.safetensors")
+_TORCH_SINGLE = "pytorch_model.bin"
+_NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})(?P<suffix>\.[a-z]+)")
 
-_PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
-_PICKLE_STARTS = (b"\x80", b"PK\x03\x04")
+_BESIDE_MODELS = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state|random_states)[\w.-]*")
+"""What trainers write beside the weights, in the same formats."""
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -39,10 +39,12 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     1. `model.safetensors`, then `model.safetensors.index.json`: the order in which transformers looks;
     2. the only other `*.safetensors.index.json`;
     3. all the `*.safetensors` together, which must hold distinct tensors and, if numbered, be complete;
-    4. the only file with the suffix of another registered format.
+    4. `pytorch_model.bin`, then the only index of another format (`pytorch_model.bin.index.json`);
+    5. the only file with the suffix of another format, or the only complete set of numbered ones. What trainers write
+       beside the weights (optimizer.pt, training_args.bin, ...) does not count.
 
-    Raises a child of CheckpointError: UnknownFormat when nothing here is a checkpoint, UnsupportedFeature for pickles,
-    MalformedCheckpoint for what breaks its format's specification, itself when the path leads to nothing readable.
+    Raises a child of CheckpointError: UnknownFormat when nothing here is a checkpoint, MalformedCheckpoint for what
+    breaks its format's specification, itself when the path leads to nothing readable.
     """
     path = Path(path)
     if os.path.isdir(path):
@@ -74,8 +76,6 @@ def _recognise(path: Path) -> Entry[FormatSpec]:
             f"{shown_path(path)}: several formats claim this file: {claims}.",
             hint="Uninstall one of these plugins, or leave it out of ZOO_PLUGINS.",
         )
-    if path.name.lower().endswith(_PICKLE_SUFFIXES) or start.startswith(_PICKLE_STARTS):
-        _refuse_pickles(f"{shown_path(path)} is a Python pickle")
     raise UnknownFormat(
         f"{shown_path(path)}: no registered format recognises this file, which begins with {start!r}. "
         f"Known are {_known_formats(formats)}.",
@@ -88,27 +88,45 @@ def _open_directory(directory: Path) -> Checkpoint:
     paths = files.paths()
     if _SINGLE in paths:
         return _relocated(_open_file(paths[_SINGLE]), directory, files)
-    index = _choose_index(directory, paths)
+    index = _choose_index(directory, paths, _INDEX, lambda name: name.endswith(_SUFFIX + INDEX_SUFFIX))
     if index is not None:
         return open_index(directory, read_index(paths[index]), files, _open_file)
     loose = [name for name in paths if name.endswith(_SUFFIX)]
     if loose:
         _check_numbers(directory, loose)
-        shards = [_open_file(paths[name]) for name in loose]
-        return join_shards(directory, shards, metadata={}, side_files=files)
+        return _join(directory, [paths[name] for name in loose], files)
+    return _open_foreign(directory, paths, files)
+
+
+def _open_foreign(directory: Path, paths: Mapping[str, Path], files: ModelDirectory) -> Checkpoint:
+    """The checkpoint of a directory without safetensors."""
+    if _TORCH_SINGLE in paths:
+        return _relocated(_open_file(paths[_TORCH_SINGLE]), directory, files)
     formats = registry().formats.entries()
-    foreign = [name for name in paths if any(_has_suffix(name, entry) for entry in formats)]
+    foreign = [
+        name
+        for name in paths
+        if any(_has_suffix(name, entry) for entry in formats) and not _BESIDE_MODELS.fullmatch(name)
+    ]
+    indexed = tuple(suffix + INDEX_SUFFIX for entry in formats for suffix in entry.spec.suffixes)
+    index = _choose_index(directory, paths, _TORCH_SINGLE + INDEX_SUFFIX, lambda name: name.endswith(indexed))
+    if index is not None:
+        return open_index(directory, read_index(paths[index]), files, _open_file)
     if len(foreign) == 1:
-        return _open_file(paths[foreign[0]])
+        # A format that brings its own side files keeps them; others have those of the directory.
+        opened = _open_file(paths[foreign[0]])
+        return opened if opened.side_files.names() else _relocated(opened, directory, files)
+    sets = {(match["stem"], match["suffix"]) for name in foreign if (match := _NUMBERED.fullmatch(name))}
+    if len(sets) == 1 and all(map(_NUMBERED.fullmatch, foreign)):
+        opened = _open_file(paths[foreign[0]])
+        if len(opened.files) > 1:  # the format knows its own parts
+            return opened
+        _check_numbers(directory, foreign)
+        return _join(directory, [paths[name] for name in foreign], files)
     if foreign:
         raise CheckpointError(
             f"{shown_path(directory)} holds several checkpoints: {listed(map(quoted, foreign))}.",
             hint="Pass the path of the one that you mean.",
-        )
-    pickles = [name for name in paths if name.lower().endswith(_PICKLE_SUFFIXES)]
-    if pickles:
-        _refuse_pickles(
-            f"{shown_path(directory)} holds its tensors only in Python pickles: {listed(map(quoted, pickles))}"
         )
     raise UnknownFormat(
         f"{shown_path(directory)} holds no checkpoint: neither {_SINGLE}, nor an index (*{_SUFFIX}{INDEX_SUFFIX}), "
@@ -116,25 +134,22 @@ def _open_directory(directory: Path) -> Checkpoint:
     )
 
 
+def _join(directory: Path, paths: Iterable[Path], files: ModelDirectory) -> Checkpoint:
+    return join_shards(directory, [_open_file(path) for path in paths], metadata={}, side_files=files)
+
+
 def _relocated(checkpoint: Checkpoint, directory: Path, files: ModelDirectory) -> Checkpoint:
     """The checkpoint of a directory's only file as that of the directory."""
-    return Checkpoint(
-        format=checkpoint.format,
-        location=directory,
-        files=checkpoint.files,
-        records=checkpoint,
-        metadata=checkpoint.metadata,
-        side_files=files,
-    )
+    return checkpoint.replace(location=directory, side_files=files)
 
 
-def _choose_index(directory: Path, names: Iterable[str]) -> str | None:
-    indexes = [name for name in names if name.endswith(_SUFFIX + INDEX_SUFFIX)]
-    if _INDEX in indexes:
-        return _INDEX
+def _choose_index(directory: Path, names: Iterable[str], standard: str, is_index: Callable[[str], bool]) -> str | None:
+    indexes = [name for name in names if is_index(name)]
+    if standard in indexes:
+        return standard
     if len(indexes) > 1:
         raise CheckpointError(
-            f"{shown_path(directory)} holds several indexes and no {_INDEX}: {listed(map(quoted, indexes))}.",
+            f"{shown_path(directory)} holds several indexes and no {standard}: {listed(map(quoted, indexes))}.",
             hint="Pass the path of the one that you mean.",
         )
     return indexes[0] if indexes else None
@@ -142,12 +157,12 @@ def _choose_index(directory: Path, names: Iterable[str]) -> str | None:
 
 def _check_numbers(directory: Path, names: Iterable[str]) -> None:
     """Shards that are numbered `-00001-of-00003` are all there; without an index nothing else would tell."""
-    found: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    found: dict[tuple[str, str], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     for name in names:
         match = _NUMBERED.fullmatch(name)
         if match is not None:
-            found[match["stem"]][int(match["count"])].add(int(match["number"]))
-    for stem, counts in found.items():
+            found[match["stem"], match["suffix"]][int(match["count"])].add(int(match["number"]))
+    for (stem, suffix), counts in found.items():
         if len(counts) > 1:
             raise CheckpointError(
                 f"{shown_path(directory)}: the shards of {quoted(stem)} are numbered for several totals: "
@@ -157,7 +172,7 @@ def _check_numbers(directory: Path, names: Iterable[str]) -> None:
         for count, present in counts.items():
             expected = set(range(1, count + 1))
             absent, beyond = (
-                [f"{stem}-{number:05d}-of-{count:05d}{_SUFFIX}" for number in sorted(numbers)]
+                [f"{stem}-{number:05d}-of-{count:05d}{suffix}" for number in sorted(numbers)]
                 for numbers in (expected - present, present - expected)
             )
             if absent:
@@ -167,14 +182,6 @@ def _check_numbers(directory: Path, names: Iterable[str]) -> None:
                 )
             if beyond:
                 raise CheckpointError(f"{shown_path(directory)}: {listed(beyond)} can't be a shard: there are {count}.")
-
-
-def _refuse_pickles(what: str) -> NoReturn:
-    raise UnsupportedFeature(
-        f"{what}. Opening a pickle runs the code in it, so zoo does not unpickle.",
-        hint="Where you trust its origin, convert it once: "
-        "`safetensors.torch.save_file(torch.load(PATH, weights_only=True), 'model.safetensors')`.",
-    )
 
 
 def _has_suffix(name: str, entry: Entry[FormatSpec]) -> bool:

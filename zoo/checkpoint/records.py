@@ -35,7 +35,7 @@ class StoredBytes:
 
 @dataclass(frozen=True, slots=True)
 class StridedBytes:
-    """A view into a storage: element (i, j, ...) is at byte `offset + (i * strides[0] + j * strides[1] + ...) * itemsize`.
+    """A view into a storage: element (i, j) is at byte `offset + itemsize * (i * strides[0] + j * strides[1])`.
 
     nbytes: from the first element to the end of the last one that the view reaches. itemsize: bytes per element.
     strides: in elements, none negative; 0 repeats. swapped: how many bytes are stored in reverse (big-endian) order as
@@ -167,6 +167,23 @@ class Checkpoint(Mapping[str, TensorRecord]):
         self.code = code
         self.warnings = tuple(warnings)
         self._records = dict(records)
+
+    def replace(self, **changes: Any) -> Checkpoint:
+        """The same checkpoint with some of its parts changed, by the names of the constructor."""
+        parts = {
+            "format": self.format,
+            "location": self.location,
+            "files": self.files,
+            "records": self._records,
+            "metadata": self.metadata,
+            "side_files": self.side_files,
+            "aliases": self.aliases,
+            "unsupported": self.unsupported,
+            "selection": self.selection,
+            "code": self.code,
+            "warnings": self.warnings,
+        }
+        return Checkpoint(**{**parts, **changes})
 
     def __getitem__(self, name: str) -> TensorRecord:
         return self._records[name]

@@ -15,6 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from zoo.checkpoint.aliases import aliases_of
 from zoo.checkpoint.describe import found, quoted, shown_path
 from zoo.checkpoint.directory import ModelDirectory
 from zoo.checkpoint.dtypes import DType
@@ -61,6 +62,7 @@ def open_file(path: Path) -> Checkpoint:
         records=header.records,
         metadata=header.metadata,
         side_files=ModelDirectory(path.parent),
+        aliases=aliases_of(header.metadata, header.records),
     )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo.checkpoint.aliases import aliases_of
 from zoo.checkpoint.describe import listed, quoted, shown_path
 from zoo.checkpoint.files import ModelFiles
-from zoo.checkpoint.records import Checkpoint, TensorRecord
+from zoo.checkpoint.records import Checkpoint, CodeReport, Selection, TensorRecord
 from zoo.errors import CheckpointError
 
 __all__ = ["join_shards"]
@@ -37,14 +38,47 @@ def join_shards(
             f"{shown_path(location)}: several files hold a tensor of the same name: {listed(repeated)}.",
             hint="These files are no shards of one checkpoint. Pass the one that you mean, or move the others away.",
         )
+    metadata = {**_agreed(shards), **metadata}
     return Checkpoint(
         format=formats[0],
         location=location,
         files=[path for shard in shards for path in shard.files],
         records=records,
-        metadata={**_agreed(shards), **metadata},
+        metadata=metadata,
         side_files=side_files,
+        aliases=_aliases(shards, metadata, records),
+        unsupported={name: reason for shard in shards for name, reason in shard.unsupported.items()},
+        selection=_selection(location, shards),
+        code=_code(shards),
+        warnings=[warning for shard in shards for warning in shard.warnings],
     )
+
+
+def _aliases(
+    shards: Sequence[Checkpoint], metadata: Mapping[str, Any], records: Mapping[str, TensorRecord]
+) -> dict[str, str]:
+    """What the shards say of their own tensors and, where aliases are written at all, what the index says of any."""
+    own = {dropped: kept for shard in shards for dropped, kept in shard.aliases.items() if dropped not in records}
+    return {**own, **(aliases_of(metadata, records) if shards[0].format == "safetensors" else {})}
+
+
+def _selection(location: Path, shards: Sequence[Checkpoint]) -> Selection | None:
+    """Shards are parts of one flat state dict; None where the format knows nothing else."""
+    nested = [shard for shard in shards if shard.selection is not None and shard.selection.path != ""]
+    if nested:
+        raise CheckpointError(
+            f"{shown_path(location)}: shards hold tensors by name alone, but {shown_path(nested[0].location)} holds "
+            "them inside other containers, as a training checkpoint does.",
+            hint="Pass the path of that file.",
+        )
+    return shards[0].selection
+
+
+def _code(shards: Sequence[Checkpoint]) -> CodeReport | None:
+    reports = [shard.code for shard in shards if shard.code is not None]
+    if not reports:
+        return None
+    return CodeReport(tuple(dict.fromkeys(use for report in reports for use in report.globals)))
 
 
 def _agreed(shards: Sequence[Checkpoint]) -> dict[str, Any]:

@@ -133,6 +133,7 @@ def assign_weights(
     files = MappedFiles()
     compared = set(assignment.duplicates.values())
     sources: dict[str, Tensor] = {}
+    shared = _sharing_bytes(checkpoint[name] for match in assignment.matches for name in match.stored)
     total = sum(checkpoint[name].nbytes for match in assignment.matches for name in match.stored)
     done = 0
     for match in assignment.matches:
@@ -141,12 +142,33 @@ def assign_weights(
             if name in compared:
                 sources[name] = tensor
             wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-            set_tensor(model, name.removeprefix(prefix), tensor.to(device=device, dtype=wanted))
+            moved = tensor.to(device=device, dtype=wanted)
+            if moved is tensor and not shared.isdisjoint(match.stored):
+                moved = tensor.clone()
+            set_tensor(model, name.removeprefix(prefix), moved)
         done += sum(checkpoint[name].nbytes for name in match.stored)
         if progress is not None:
             progress(done, total)
+    originals = {name: match.stored for match in assignment.matches for name in match.model if name in compared}
     for stored, kept in assignment.duplicates.items():
+        if all(checkpoint[name].data == checkpoint[stored].data for name in originals[kept]):
+            continue  # the same bytes of the same file
         _compare_tied(checkpoint[stored], files.tensor(checkpoint[stored]), kept, sources[kept])
+
+
+def _sharing_bytes(records: Iterable[TensorRecord]) -> set[str]:
+    """The names of tensors that lie over bytes of one before them in the file, as views of one storage in a pickle may.
+
+    Mapped as they are, parameters that nothing ties would change each other when they are trained.
+    """
+    spans = sorted((record.data.path, record.data.offset, record.data.nbytes, record.name) for record in records)
+    sharing = set()
+    path, end = None, 0
+    for where, offset, nbytes, name in spans:
+        if where == path and offset < end and nbytes:
+            sharing.add(name)
+        path, end = where, max(end, offset + nbytes) if where == path else offset + nbytes
+    return sharing
 
 
 def _compare_tied(record: TensorRecord, duplicate: Tensor, kept: str, source: Tensor) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import mmap
+import platform
 import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from zoo.checkpoint import EncodedBytes, StoredBytes, TensorRecord, read_bytes
+from zoo.checkpoint import EncodedBytes, StoredBytes, StridedBytes, TensorRecord, read_bytes
 from zoo.checkpoint.dtypes import DType
 from zoo.errors import MalformedCheckpoint, UnsupportedFeature
 from zoo.weights.memory import memory_of
@@ -66,17 +67,20 @@ class MappedFiles:
     def tensor(self, record: TensorRecord) -> Tensor:
         """The record as a tensor on the CPU, in its own dtype: over the mapped file, or decoded into memory."""
         dtype = torch_dtype(record)
+        data = record.data
         if record.elements == 0:
             return torch.empty(record.shape, dtype=dtype)
-        if isinstance(record.data, EncodedBytes):
-            return self._decoded(record, dtype)
-        mapping = self._mapping(record.data)
-        tensor = torch.frombuffer(mapping, dtype=torch.uint8, offset=record.data.offset, count=record.data.nbytes)
-        if record.data.offset % dtype.itemsize:
-            tensor = tensor.clone()
-        return tensor.view(dtype).view(record.shape)
+        if isinstance(data, EncodedBytes) or (isinstance(data, StridedBytes) and data.swapped):
+            return _decoded(record, dtype)
+        flat = torch.frombuffer(self._mapping(data), dtype=torch.uint8, offset=data.offset, count=data.nbytes)
+        if data.offset % dtype.itemsize:
+            flat = flat.clone()
+        elements = flat.view(dtype)
+        if isinstance(data, StridedBytes):
+            return elements.as_strided(data.shape, data.strides).contiguous()
+        return elements.view(record.shape)
 
-    def _mapping(self, data: StoredBytes) -> mmap.mmap:
+    def _mapping(self, data: StoredBytes | StridedBytes) -> mmap.mmap:
         mapping = self._mappings.get(data.path)
         if mapping is None:
             with data.path.open("rb") as file:
@@ -89,18 +93,23 @@ class MappedFiles:
             )
         return mapping
 
-    def _decoded(self, record: TensorRecord, dtype: torch.dtype) -> Tensor:
-        flat = torch.empty(record.nbytes, dtype=torch.uint8)
-        memory, filled = memory_of(flat), 0
-        for chunk in read_bytes(record):
-            part = memoryview(chunk).cast("B")
-            memory[filled : filled + len(part)] = part
-            filled += len(part)
-        return flat.view(dtype).view(record.shape)
+
+def _decoded(record: TensorRecord, dtype: torch.dtype) -> Tensor:
+    flat = torch.empty(record.nbytes, dtype=torch.uint8)
+    memory, filled = memory_of(flat), 0
+    for chunk in read_bytes(record):
+        part = memoryview(chunk).cast("B")
+        memory[filled : filled + len(part)] = part
+        filled += len(part)
+    return flat.view(dtype).view(record.shape)
+
+
+_NO_RESERVE = 0x4000 if sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64", "riscv64") else 0
+"""Python knows MAP_NORESERVE from 3.13 on; the number differs between architectures."""
 
 
 def _map_privately(descriptor: int) -> mmap.mmap:
     if sys.platform == "win32":
         return mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
-    no_reserve = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
+    no_reserve: int = getattr(mmap, "MAP_NORESERVE", _NO_RESERVE)
     return mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE | no_reserve, prot=mmap.PROT_READ | mmap.PROT_WRITE)
