@@ -64,6 +64,7 @@ def zoo_tasks() -> list[TaskSpec]:
             inputs="a text",
             outputs="labels with their scores",
             pipeline="zoo.tasks.text_classification:TextClassificationPipeline",
+            model="zoo.tasks.text_classification:TextClassifier",
             default_heads={"tokens": "last-token-classifier"},
             summary="Give a text one of several labels",
         ),

@@ -85,6 +85,11 @@ class ComposedTaskModel(nn.Module):
             owner, _, name = ours.rpartition(".")
             setattr(self.head.get_submodule(owner), name, self.backbone.get_parameter(theirs))
 
+    def features(self, inputs: Mapping[str, Any]) -> Features:
+        """What the backbone makes of the inputs; a task's own model extends this by what its heads need to know."""
+        features: Features = self.backbone(**inputs)
+        return features
+
     def forward(
         self,
         inputs: Mapping[str, Any],
@@ -97,7 +102,7 @@ class ComposedTaskModel(nn.Module):
         Returns the head's output. Given a target, its `loss` and `losses` are set; denominators are those of the whole
         accumulated batch.
         """
-        features: Features = self.backbone(**inputs)
+        features = self.features(inputs)
         if self.neck is not None:
             features = self.neck(features)
         output = self.head(features, **head_options)

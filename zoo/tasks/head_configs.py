@@ -24,7 +24,7 @@ class CausalLMHeadConfig(TypedConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class LastTokenClassifierConfig(TypedConfig):
-    """labels: their names, in the order of the scores. pad_token_id: what marks padding when no mask is given."""
+    """labels: their names, in the order of the scores. pad_token_id: marks padding, also when no mask is given."""
 
     labels: tuple[str, ...] = ("LABEL_0", "LABEL_1")
     pad_token_id: int | None = None
@@ -35,3 +35,5 @@ class LastTokenClassifierConfig(TypedConfig):
             raise self.invalid("labels", "must name at least one label")
         if len(set(self.labels)) != len(self.labels):
             raise self.invalid("labels", "a label is named twice")
+        if self.pad_token_id is not None and not -(2**63) <= self.pad_token_id < 2**63:
+            raise self.invalid("pad_token_id", "is no id that a 64-bit integer holds")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, overload
 
@@ -20,7 +20,7 @@ from zoo.interfaces.pytree import register_pytree
 from zoo.interfaces.task_model import ComposedTaskModel
 from zoo.tasks.head_configs import LastTokenClassifierConfig
 
-__all__ = ["ClassificationOutput", "LabelScore", "LastTokenClassifier", "TextClassificationPipeline"]
+__all__ = ["ClassificationOutput", "LabelScore", "LastTokenClassifier", "TextClassificationPipeline", "TextClassifier"]
 
 
 @register_pytree()
@@ -71,6 +71,23 @@ class LastTokenClassifier(Head):
         total = (denominators or self.count(target))["label"]
         loss = F.cross_entropy(output.logits.float(), target, reduction="sum") / total
         return loss, {"label": loss}
+
+
+class TextClassifier(ComposedTaskModel):
+    """A backbone with a head that gives a text a label."""
+
+    def features(self, inputs: Mapping[str, Any]) -> Features:
+        """With the head's `pad_token_id` taken for padding, in the mask that the head sees.
+
+        As in the reference, the backbone sees no other mask than the one it was given: an id inside a text that is also
+        that of the padding is attended to, but is never the last real token.
+        """
+        features = super().features(inputs)
+        padding, input_ids = getattr(self.head.config, "pad_token_id", None), inputs.get("input_ids")
+        if padding is None or input_ids is None:
+            return features
+        real = input_ids != padding
+        return replace(features, mask=real if features.mask is None else features.mask & real)
 
 
 @dataclass(frozen=True, slots=True)
