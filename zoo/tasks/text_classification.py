@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import InvalidInput, PreprocessorError
+from zoo.generation.resolution import stated
 from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.interfaces.features import Features
 from zoo.interfaces.head import Head
@@ -134,13 +135,15 @@ class TextClassificationPipeline:
             raise InvalidInput(f"batch_size must be above 0, found {batch_size}.")
         if top is not None and top < 1:
             raise InvalidInput(f"top must be above 0, found {top}.")
-        remaining = iter(inputs)
+        remaining, done = iter(inputs), 0
         while batch := list(islice(remaining, batch_size)):
-            yield from self._classify(batch, top)
+            yield from self._classify(batch, top, done)
+            done += len(batch)
 
-    def _classify(self, texts: Sequence[str], top: int | None) -> Iterator[list[LabelScore]]:
+    def _classify(self, texts: Sequence[str], top: int | None, done: int) -> Iterator[list[LabelScore]]:
+        """done: how many texts came before these, so that a message can count them."""
         device = next(self.model.parameters()).device
-        collated = self.preprocessor.collate(self.preprocessor(texts))
+        collated = self.preprocessor.collate(self._fitting(self.preprocessor(texts), done))
         inputs = {name: value.to(device) for name, value in collated.items() if value is not None}
         with torch.inference_mode():
             scores = self.model(inputs).logits.float().softmax(dim=-1).cpu()
@@ -148,3 +151,14 @@ class TextClassificationPipeline:
         for row in scores.tolist():
             ranked = sorted(zip(labels, row, strict=True), key=lambda pair: -pair[1])
             yield [LabelScore(label, score) for label, score in ranked[:top]]
+
+    def _fitting(self, items: list[Any], done: int) -> list[Any]:
+        """The items; InvalidInput for the first that is longer than the model's context."""
+        context = stated(self.model.config, "max_position_embeddings")
+        for index, item in enumerate(items, done):
+            if context is not None and len(item.ids) > context:
+                raise InvalidInput(
+                    f"items[{index}] has {len(item.ids)} tokens, more than the model's context of {context}.",
+                    hint="Shorten it, or classify its parts.",
+                )
+        return items
