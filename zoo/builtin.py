@@ -127,4 +127,20 @@ def zoo_commands() -> list[CommandSpec]:
         ),
         CommandSpec(name="run", command="zoo.cli.run:command", summary="Run a task on inputs"),
         CommandSpec(name="chat", command="zoo.cli.chat:command", summary="Talk with a language model"),
+        CommandSpec(
+            name="inspect",
+            command="zoo_tools.cli.inspect:command",
+            summary="Say what is in a checkpoint, and whether loading it would run code",
+        ),
+        CommandSpec(
+            name="migrate", command="zoo_tools.cli.migrate:command", summary="Convert any checkpoint to safetensors"
+        ),
+        CommandSpec(name="shard", command="zoo_tools.cli.shard:command", summary="Split a checkpoint into shards"),
+        CommandSpec(name="merge", command="zoo_tools.cli.merge:command", summary="Join shards into one file"),
+        CommandSpec(
+            name="verify",
+            command="zoo_tools.cli.verify:command",
+            summary="Check a checkpoint, or that two hold the same tensors",
+        ),
+        CommandSpec(name="diff", command="zoo_tools.cli.diff:command", summary="Show how two checkpoints differ"),
     ]

@@ -7,7 +7,7 @@ import sys
 from zoo.cli.output import is_terminal
 from zoo.describe import Description
 
-__all__ = ["count", "origin", "plural", "requirement", "scaled_size", "size"]
+__all__ = ["count", "origin", "plural", "requirement", "scaled_count", "scaled_size", "size"]
 
 
 def size(value: int) -> str:
@@ -20,6 +20,11 @@ def size(value: int) -> str:
 def scaled_size(value: int) -> str:
     """Bytes for a person: "98.4 MB" (decimal)."""
     return f"{value} bytes" if value < 1000 else _scaled(value, ("kB", "MB", "GB", "TB"))
+
+
+def scaled_count(value: int) -> str:
+    """A number of things for a person, in short: "135 M"."""
+    return str(value) if value < 1000 else _scaled(value, ("k", "M", "G", "T"))
 
 
 def count(value: int) -> str:
