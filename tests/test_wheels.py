@@ -179,4 +179,4 @@ def test_loading_without_torch_says_what_to_install(python: Path) -> None:
     result = run(python, "-c", "import zoo; zoo.load('llama')")
     assert result.returncode == 1
     assert "MissingDependency" in result.stderr
-    assert "pip install 'zoo-sdk[torch]'" in result.stderr
+    assert "pip install -e '.[torch]'" in result.stderr

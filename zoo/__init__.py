@@ -100,10 +100,10 @@ def __getattr__(name: str) -> Any:
         if error.name not in ("torch", "numpy"):
             raise
         from zoo.errors import MissingDependency
+        from zoo.installing import install_hint
 
         raise MissingDependency(
-            f"zoo.{name} needs {error.name}, which is not installed.",
-            hint="Install it with `pip install 'zoo-sdk[torch]'`.",
+            f"zoo.{name} needs {error.name}, which is not installed.", hint=install_hint("torch")
         ) from error
     globals()[name] = value
     return value

@@ -12,7 +12,7 @@ from typing import Any
 
 from zoo.checkpoint import Checkpoint, ModelFiles, open_checkpoint, read_json
 from zoo.errors import ConfigError, NameNotFound, ReferenceNotFound, UnsupportedFeature, ZooError
-from zoo.hub import is_reference, locate
+from zoo.hub import existing_path, is_reference, locate
 from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
 from zoo.log import logger
 from zoo.registry import Entry, registry, resolve_object
@@ -48,7 +48,7 @@ def open_source(reference: str | os.PathLike[str]) -> Source:
         preset = preset_of(reference)
         if preset is not None:
             return _open_path(_locate_preset(preset), reference, preset)
-        if not Path(reference).exists():
+        if existing_path(reference) is None:
             raise unknown_name(reference)
     return _open_path(locate(reference), str(reference), None)
 

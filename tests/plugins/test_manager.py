@@ -104,7 +104,7 @@ def test_two_plugins_with_one_entry_point_name_are_both_there(fake_distribution,
         ("import no_such_library", "listing plugins should not import no_such_library"),
         ("from zoo.spec import RocketSpec", "may be written for another version of zoo-sdk"),
         ("from zoo_bad import missing", "raised ImportError"),
-        ("import zoo_bad.missing", "pip install --force-reinstall zoo-bad"),
+        ("import zoo_bad.missing", "install zoo-bad again"),
         ("raise SystemExit(3)", "raised SystemExit: 3"),
         ("raise RuntimeError('boom')", "raised RuntimeError: boom"),
         ("raise RecursionError", "raised RecursionError"),
@@ -169,13 +169,13 @@ def test_a_newer_contract_asks_for_a_newer_sdk_before_anything_in_it_can_puzzle(
     """
     text = failure(hooks, api_version=2).failure
     assert "version 2 of the plugin contract; this zoo-sdk knows 1." in text
-    assert text.endswith("Upgrade zoo-sdk: pip install --upgrade zoo-sdk")
+    assert text.endswith("Install a newer zoo-sdk, from where this one came.")
 
 
 def test_an_older_contract_asks_for_a_newer_plugin(failure):
     text = failure(api_version=0).failure
     assert "version 0" in text
-    assert text.endswith("Upgrade the plugin: pip install --upgrade zoo-bad")
+    assert text.endswith("Install a newer zoo-bad, from where this one came.")
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_padding_falls_back(settings: dict[str, Any], padding: int, make: Make) 
 def test_a_missing_torch_is_told(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     preprocessor = make()
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingDependency, match=r"pip install 'zoo-sdk\[torch\]'"):
+    with pytest.raises(MissingDependency, match=r"extra 'torch'.*pip install -e '\.\[torch\]'"):
         preprocessor.collate(preprocessor(["one"]))
 
 

@@ -69,7 +69,7 @@ def test_plugins_that_failed_or_were_left_out_are_named():
 
 @pytest.mark.parametrize("name", ["llama", "lama", "Llama", "zoo-llama:llama"])
 def test_the_line_that_installs_a_first_party_plugin_is_given(name):
-    assert "pip install 'zoo-sdk[llama]'" in message(name, "architectures")
+    assert "pip install -e plugins/zoo-llama" in message(name, "architectures")
 
 
 def test_an_installed_plugin_is_not_suggested_to_be_installed():

@@ -28,7 +28,7 @@ def test_what_is_no_reference_is_an_error(reference):
 def test_a_missing_dependency_names_the_extra_that_brings_it(fake_distribution, monkeypatch, module, extra):
     fake_distribution("zoo-swin", modules={"zoo_swin/model.py": f"import {module}\nclass Swin: ..."})
     monkeypatch.setitem(sys.modules, module, None)  # Python's own way of saying that it is not there
-    with pytest.raises(MissingDependency, match=rf"zoo_swin\.model needs {module}.*\n.*'zoo-sdk\[{extra}\]'"):
+    with pytest.raises(MissingDependency, match=rf"zoo_swin\.model needs {module}.*\n.*extra '{extra}'"):
         resolve_object("zoo_swin.model:Swin")
 
 
@@ -40,8 +40,9 @@ def test_the_extras_are_those_of_the_distribution():
 
 def test_any_other_missing_module_is_named_itself(fake_distribution):
     fake_distribution("zoo-swin", modules={"zoo_swin/model.py": "import no_such_library"})
-    with pytest.raises(MissingDependency, match="pip install no_such_library"):
+    with pytest.raises(MissingDependency, match="needs no_such_library") as caught:
         resolve_object("zoo_swin.model:Swin")
+    assert "pip" not in str(caught.value)  # nobody knows who holds the name of a module on a package index
 
 
 @pytest.mark.parametrize(

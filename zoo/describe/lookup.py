@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from zoo.describe.entries import describe_entry
 from zoo.describe.json_types import Description
 from zoo.errors import NameNotFound
-from zoo.hub import is_reference
+from zoo.hub import existing_path, is_reference
 from zoo.registry import Catalog, Entry, registry
 from zoo.registry.names import NOUNS
 
@@ -41,7 +40,7 @@ def describe_reference(reference: str | os.PathLike[str], kind: str | None = Non
         entry = _catalog(each).find(reference)
         if entry is not None:
             return _describe_named(each, entry) | {"also": [other for other in kinds if other != each]}
-    if Path(reference).exists():
+    if existing_path(reference) is not None:
         return _describe_checkpoint(reference)
     raise _unknown(reference)
 

@@ -39,9 +39,9 @@ def check_api_version(entry_point: EntryPoint, manifest: Manifest) -> None:
     if OLDEST_API_VERSION <= version <= API_VERSION:
         return
     if version > API_VERSION:
-        outdated, hint = "zoo-sdk", "Upgrade zoo-sdk: pip install --upgrade zoo-sdk"
+        outdated, hint = "zoo-sdk", "Install a newer zoo-sdk, from where this one came."
     else:
-        outdated, hint = "plugin", f"Upgrade the plugin: pip install --upgrade {entry_point.distribution}"
+        outdated, hint = "plugin", f"Install a newer {entry_point.distribution}, from where this one came."
     known = " to ".join(map(str, sorted({OLDEST_API_VERSION, API_VERSION})))
     raise PluginError(
         f"It is written for version {version} of the plugin contract; this zoo-sdk knows {known}. "

@@ -54,13 +54,16 @@ def _hint(entry_point: EntryPoint, error: BaseException) -> str:
         if root == "zoo":
             return (
                 f"{distribution} {entry_point.version} may be written for another version of zoo-sdk: "
-                f"pip install --upgrade zoo-sdk {distribution}"
+                "install versions that belong together, from where these came."
             )
         if isinstance(error, ModuleNotFoundError) and root == entry_point.target.partition(".")[0]:
-            return f"Its files are missing or its entry point is wrong: pip install --force-reinstall {distribution}"
+            return (
+                "Its files are missing or its entry point is wrong: "
+                f"install {distribution} again, from where this one came."
+            )
         if isinstance(error, ModuleNotFoundError) and root not in sys.stdlib_module_names:
             return (
-                f"Install what it needs (pip install --upgrade {distribution}), "
+                f"Install {distribution} again with what it needs, from where this one came, "
                 f"or tell its author that listing plugins should not import {root}."
             )
     return blame(entry_point)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from zoo.checkpoint.files import ModelFiles
 from zoo.errors import InvalidInput, MissingDependency, TemplateError
+from zoo.installing import install_hint
 from zoo.preprocess.cleanup import clean_up_spaces
 from zoo.preprocess.prompts import ChatPrompts
 from zoo.preprocess.stream import StreamDecoder
@@ -223,7 +224,7 @@ class TextPreprocessor:
             import torch
         except ImportError as error:
             raise MissingDependency(
-                "Batches are torch tensors, and torch is not installed.", hint="pip install 'zoo-sdk[torch]'"
+                "Batches are torch tensors, and torch is not installed.", hint=install_hint("torch")
             ) from error
 
         length = max(len(item.ids) for item in items)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.errors import AmbiguousName, NameNotFound
+from zoo.installing import install_hint
 from zoo.plugins.records import Entry, PluginInfo, S
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ class _FirstParty(NamedTuple):
     extra: str
 
 
-# Names that the project's own plugins contribute, for when one is not installed. Only what is published may stand here:
-# a suggestion to install a name that nobody holds is an invitation to whoever takes it.
+# Names that the project's own plugins contribute, for when one is not installed.
 _FIRST_PARTY: Mapping[str, Mapping[str, _FirstParty]] = MappingProxyType(
     {
         "architectures": {"llama": _FirstParty("zoo-llama", "llama")},
@@ -64,7 +64,7 @@ def unknown_name(
     elif len(available) <= MOST_NAMES_LISTED:
         lines.append(f"Known: {', '.join(available)}.")
     lines += [
-        f"'{each}' comes with {owner.distribution}, which is not installed: pip install 'zoo-sdk[{owner.extra}]'"
+        f"'{each}' is in {owner.distribution}, which is not installed. {install_hint(owner.extra)}"
         for each, owner in missing.items()
         if each == name or each in near
     ]

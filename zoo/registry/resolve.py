@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from zoo.errors import MissingDependency, PluginError, ZooError
+from zoo.installing import install_hint
 
 __all__ = ["EXTRAS", "resolve_object"]
 
@@ -57,8 +58,7 @@ def _near(value: object, name: str) -> str:
 
 
 def _missing_dependency(reference: str, module: str) -> MissingDependency:
-    requirement = f"'zoo-sdk[{EXTRAS[module]}]'" if module in EXTRAS else module
-    return MissingDependency(
-        f"{reference.partition(':')[0]} needs {module}, which is not installed.",
-        hint=f"pip install {requirement}",
-    )
+    package = reference.partition(":")[0].partition(".")[0]
+    # The name of a module says nothing of who holds that name on a package index.
+    hint = install_hint(EXTRAS[module]) if module in EXTRAS else f"The documentation of {package} says what brings it."
+    return MissingDependency(f"{reference.partition(':')[0]} needs {module}, which is not installed.", hint=hint)

@@ -88,7 +88,7 @@ def _read_version(cursor: HeaderCursor) -> int:
     if version > max(_VERSIONS):
         raise UnsupportedFeature(
             f"{place}: this is GGUF version {version}; versions 2 and 3 are read.",
-            hint="A newer zoo-gguf may read it: `pip install --upgrade zoo-gguf`.",
+            hint="A newer zoo-gguf may read it.",
         )
     raise cursor.malformed(f"found {version}; 2 or 3 was expected.")
 
