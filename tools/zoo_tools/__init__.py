@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo_tools.comparison import DiffReport as DiffReport
     from zoo_tools.comparison import diff as diff
-    from zoo_tools.html_report import html_report as html_report
+    from zoo_tools.html_page import html_report as html_report
     from zoo_tools.inspection import InspectReport as InspectReport
     from zoo_tools.inspection import inspect as inspect
     from zoo_tools.verification import VerifyReport as VerifyReport
@@ -23,6 +23,7 @@ _HOME = {
     "InspectReport": "inspection",
     "VerifyReport": "verification",
     "diff": "comparison",
+    "html_report": "html_page",
     "inspect": "inspection",
     "verify": "verification",
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from zoo.cli.text import escaped
 from zoo.cli.wording import plural, scaled_count, scaled_size
 from zoo_tools.html_style import STYLE
-from zoo_tools.html_treemap import Colours, treemap
+from zoo_tools.html_treemap import TIMES, Colours, treemap
 from zoo_tools.inspection import InspectReport
 from zoo_tools.tree import Branch, fold
 
@@ -72,13 +72,16 @@ def _header(report: InspectReport, name: str) -> str:
         ("format", report.format),
     ]
     cards = "".join(f"<div class=card><b>{shown(value)}</b><span>{shown(label)}</span></div>" for label, value in facts)
-    return f"<header><h1>{shown(name)}</h1><p class=path>{shown(str(report.location))}</p><div class=cards>{cards}</div></header>"
+    path = f"<p class=path>{shown(str(report.location))}</p>"
+    return f"<header><h1>{shown(name)}</h1>{path}<div class=cards>{cards}</div></header>"
 
 
 def _notes(report: InspectReport) -> str:
     notes = []
     if report.code is not None and report.code.runs_code:
-        notes.append("Loading this file with torch.load(weights_only=False) would run code. Reading it with zoo does not.")
+        notes.append(
+            "Loading this file with torch.load(weights_only=False) would run code. Reading it with zoo does not."
+        )
     if report.selection is not None and report.selection.reason:
         notes.append(report.selection.reason)
     notes += report.warnings
@@ -126,8 +129,13 @@ def _tree(root: Branch, colours: Colours) -> str:
     """Prefixes as nested lists that open and close; the page stays of a size that browsers like."""
     left = [MOST_ROWS]
     body = "".join(_branch(child, root.nbytes or 1, colours, left) for child in root.children)
-    head = "<div class='row head'><span>name</span><span>type</span><span>shape</span><span>tensors</span><span>elements</span><span>bytes</span><span></span></div>"
-    cut = "" if left[0] > 0 else f"<p class=more>Cut after {MOST_ROWS:,} lines; <code>zoo inspect --json</code> has all.</p>"
+    columns = ("name", "type", "shape", "tensors", "elements", "bytes", "")
+    head = f"<div class='row head'>{''.join(f'<span>{column}</span>' for column in columns)}</div>"
+    cut = (
+        ""
+        if left[0] > 0
+        else f"<p class=more>Cut after {MOST_ROWS:,} lines; <code>zoo inspect --json</code> has all.</p>"
+    )
     return f"<div class=tree>{head}{body}</div>{cut}"
 
 
@@ -136,13 +144,14 @@ def _branch(branch: Branch, whole: int, colours: Colours, left: list[int]) -> st
     if left[0] < 0:
         return ""
     mark = f"<i class=c{colours.place(branch.path)}></i>" if branch.stored_as else ""
-    shape = "" if branch.shape is None else " × ".join(map(str, branch.shape)) or "scalar"
-    copies = f" <em>×{branch.copies:,}</em>" if branch.copies > 1 else ""
+    shape = "" if branch.shape is None else f" {TIMES} ".join(map(str, branch.shape)) or "scalar"
+    copies = f" <em>{TIMES}{branch.copies:,}</em>" if branch.copies > 1 else ""
     tied = f" <em>= {shown(branch.tied_to)}</em>" if branch.tied_to is not None else ""
     cells = (
         f"<span class=name>{mark}{shown(branch.label)}{copies}{tied}</span>"
         f"<span>{shown(branch.stored_as or '')}</span><span>{shape}</span><span>{branch.tensors:,}</span>"
-        f"<span>{scaled_count(branch.elements)}</span><span>{scaled_size(branch.nbytes)}</span>{_bar(branch.nbytes / whole)}"
+        f"<span>{scaled_count(branch.elements)}</span><span>{scaled_size(branch.nbytes)}</span>"
+        f"{_bar(branch.nbytes / whole)}"
     )
     if not branch.children:
         return f"<div class=row>{cells}</div>"
@@ -182,7 +191,8 @@ def _metadata(report: InspectReport) -> str:
 
 def _short(value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"{plural(len(value), 'item')}: {', '.join(str(each)[:40] for each in value[:8])}{' …' if len(value) > 8 else ''}"
+        beginning = ", ".join(str(each)[:40] for each in value[:8])
+        return f"{plural(len(value), 'item')}: {beginning}{', …' if len(value) > 8 else ''}"
     text = str(value)
     return text if len(text) <= 400 else f"{text[:400]}… ({len(text):,} characters)"
 
@@ -194,9 +204,10 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
     """columns: texts. rows: of HTML."""
-    head = "".join(f"<th>{shown(column)}</th>" for column in columns) if any(columns) else ""
+    head = "".join(f"<th>{shown(column)}</th>" for column in columns)
+    head = f"<thead><tr>{head}</tr></thead>" if any(columns) else ""
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class=wide><table class='{kind}'>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table></div>"
+    return f"<div class=wide><table class='{kind}'>{head}<tbody>{body}</tbody></table></div>"
 
 
 def _more(number: int, noun: str) -> str:

@@ -10,7 +10,8 @@ STYLE = """
 @media(prefers-color-scheme:dark){:root{--page:#14171c;--card:#1c2128;--text:#e3e8ee;--dim:#8d98a7;--line:#303741;
 --group:#262d36;--small:#47505c;--accent:#5b8fc7;--warn:#33291a;--warn-line:#b98a35;--gap:#1c2128;--on-colour:#fff}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--page);color:var(--text);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+body{margin:0;background:var(--page);color:var(--text);
+font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1220px;margin:0 auto;padding:28px 16px 8px}
 h1{font-size:1.6rem;line-height:1.25;margin:0;overflow-wrap:anywhere}
 h2{font-size:1rem;margin:0 0 12px}
@@ -22,7 +23,8 @@ code,.name{font-size:.9em;overflow-wrap:anywhere}
 .card b{display:block;font-size:1.25rem;font-weight:650}
 .card span,.legend span,.more,footer{color:var(--dim);font-size:.82rem}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px 18px;margin:16px 0}
-.notes{margin:16px 0 0;padding:10px 18px 10px 36px;background:var(--warn);border-left:4px solid var(--warn-line);border-radius:6px}
+.notes{margin:16px 0 0;padding:10px 18px 10px 36px;background:var(--warn);
+border-left:4px solid var(--warn-line);border-radius:6px}
 .map{display:block;width:100%;height:auto}
 .map rect{stroke:var(--gap);stroke-width:1}
 .map g:hover>rect{stroke:var(--text);stroke-width:1.5}
@@ -37,7 +39,8 @@ section{background:var(--card);border:1px solid var(--line);border-radius:10px;p
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%}
 th{color:var(--dim);font-weight:500;font-size:.82rem;text-align:right;padding:2px 10px}
-td{text-align:right;padding:4px 10px;border-top:1px solid var(--line);font-variant-numeric:tabular-nums;vertical-align:top}
+td{text-align:right;padding:4px 10px;border-top:1px solid var(--line);
+font-variant-numeric:tabular-nums;vertical-align:top}
 th:first-child,td:first-child{text-align:left;padding-left:0}
 .pairs td{text-align:left;overflow-wrap:anywhere}
 .bar{display:inline-block;width:100%;min-width:60px;height:8px;background:var(--group);border-radius:4px;overflow:hidden;align-self:center}

@@ -11,7 +11,9 @@ from zoo_tools.tiles import HEADING, Tile, tiles
 from zoo_tools.tree import Branch
 from zoo_tools.treemap import Rectangle
 
-__all__ = ["Colours", "treemap"]
+__all__ = ["TIMES", "Colours", "treemap"]
+
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 WIDTH, HEIGHT = 1160.0, 620.0
 LETTER = 6.1
@@ -19,16 +21,16 @@ LETTER = 6.1
 
 # Ten hues of about equal weight that differ for people who see few of them; what is rarer is grey.
 PALETTE = (
-    ("#4e79a7", "#5b8fc7"),
-    ("#e08a2e", "#d98f45"),
-    ("#59a14f", "#63ad59"),
-    ("#b6576f", "#c56a82"),
-    ("#4aa39c", "#54b3ab"),
-    ("#8f6bb0", "#a481c4"),
-    ("#b8962c", "#bf9f3d"),
-    ("#c4616a", "#d0737b"),
-    ("#6f8f3a", "#80a347"),
-    ("#7f6a5a", "#9a8371"),
+    ("#3f6c9e", "#5b8fc7"),
+    ("#b5651d", "#cf8540"),
+    ("#3e8447", "#5aa662"),
+    ("#a4476a", "#c56a89"),
+    ("#2c8580", "#48a8a1"),
+    ("#7a57a3", "#9f7cc2"),
+    ("#8d7016", "#b5973a"),
+    ("#b04a50", "#cf6f75"),
+    ("#5c7a2b", "#80a347"),
+    ("#6d5a4c", "#9a8371"),
 )
 _PARAMETERS = ("weight", "bias", "scale", "scales", "qweight", "qzeros", "in_proj_weight")
 _LONGEST_KIND = 40
@@ -68,7 +70,7 @@ class Colours:
 
 
 def _kind(path: str) -> str:
-    """The module that a tensor belongs to, without numbers: `q_proj` of `model.layers.{0-31}.self_attn.q_proj.weight`."""
+    """The module that a tensor belongs to, without numbers: `q_proj` of `layers.{0-31}.self_attn.q_proj.weight`."""
     parts = [part for part in path.split(".") if not part.isdigit() and not part.startswith("{")]
     if len(parts) > 1 and parts[-1] in _PARAMETERS:
         parts.pop()
@@ -104,7 +106,7 @@ def _tooltip(tile: Tile, whole: int) -> str:
         return f"{plural(tile.count, 'smaller tensor')}\n{facts}"
     what = plural(tile.count, "tensor")
     if tile.branch.stored_as is not None and not tile.branch.children:
-        shape = " × ".join(map(str, tile.branch.shape or ())) or "scalar"
+        shape = f" {TIMES} ".join(map(str, tile.branch.shape or ())) or "scalar"
         what = f"{tile.branch.stored_as}, {shape}" + (f", {what}" if tile.count > 1 else "")
     return f"{tile.branch.path}\n{what}\n{facts}"
 
@@ -115,7 +117,7 @@ def _words(tile: Tile) -> str:
         return ""
     fitting = int((width - 8) / LETTER)
     label = escaped(tile.branch.label)
-    copies = f" ×{tile.branch.copies}" if tile.branch.copies > 1 else ""
+    copies = f" {TIMES}{tile.branch.copies}" if tile.branch.copies > 1 else ""
     if len(label) + len(copies) <= fitting:
         label += copies
     elif len(label) > fitting:

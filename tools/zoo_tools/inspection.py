@@ -12,10 +12,10 @@ from typing import Any
 from zoo.checkpoint import Checkpoint, EncodedBytes, TensorRecord, open_checkpoint
 from zoo.checkpoint.describe import quoted
 from zoo.checkpoint.records import CodeReport, Selection
-from zoo.describe import Description, Json
+from zoo.describe import Description
 from zoo.errors import InvalidInput
 from zoo_tools.json_values import code_to_json, metadata_to_json, selection_to_json
-from zoo_tools.sharing import overlapping_groups, stored_bytes, tied_groups
+from zoo_tools.sharing import bytes_in_file, overlapping_groups, tied_groups
 
 __all__ = ["DTypeTotal", "FileTotal", "InspectReport", "TensorReport", "inspect", "inspect_checkpoint"]
 
@@ -85,7 +85,7 @@ class InspectReport:
     parameters: the elements of the model's tensors; tied ones, which are stored once, count once.
     tensor_bytes: what all tensors take, bytes that several share once. tied: groups of names of one and the same
     tensor. overlapping: groups of names of tensors that differ but share bytes: views into one storage.
-    unsupported: names of tensors that can't be read -> why. selection: which part is the model, where a file holds more.
+    unsupported: names of tensors that can't be read -> why. selection: which part of the file is the model.
     code: what unpickling the file would do; None when it is no pickle. warnings: what is odd, in words.
     """
 
@@ -200,7 +200,7 @@ def _tensor(record: TensorRecord, prefix: str | None, tied_to: str | None) -> Te
         dtype=record.dtype.name,
         shape=record.shape,
         elements=record.elements,
-        nbytes=stored_bytes(record),
+        nbytes=bytes_in_file(record),
         file=data.path,
         encoding=data.encoding if isinstance(data, EncodedBytes) else None,
         model=prefix is not None and record.name.startswith(prefix),
@@ -220,7 +220,9 @@ def _dtypes(tensors: Iterable[TensorReport]) -> tuple[DTypeTotal, ...]:
     return tuple(DTypeTotal(name, *total) for name, total in ordered)
 
 
-def _files(checkpoint: Checkpoint, tensors: Iterable[TensorReport], shared: Mapping[Path, int]) -> tuple[FileTotal, ...]:
+def _files(
+    checkpoint: Checkpoint, tensors: Iterable[TensorReport], shared: Mapping[Path, int]
+) -> tuple[FileTotal, ...]:
     counts = dict.fromkeys(checkpoint.files, 0)
     taken = dict.fromkeys(checkpoint.files, 0)
     for tensor in tensors:

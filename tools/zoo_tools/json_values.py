@@ -36,14 +36,12 @@ def code_to_json(code: CodeReport | None) -> Json:
         return None
     return {
         "runs_code": code.runs_code,
-        "globals": [
-            {"global": use.dotted, "verdict": use.verdict, "called": use.called} for use in code.globals
-        ],
+        "globals": [{"global": use.dotted, "verdict": use.verdict, "called": use.called} for use in code.globals],
     }
 
 
 def metadata_to_json(metadata: Mapping[str, Any]) -> Description:
-    """A format's metadata, with what is long cut: {"items": how many, "first": [...]}, {"characters": ..., "first": ...}."""
+    """A format's metadata; what is long becomes {"items": how many, "first": [...]}, or "characters" and "first"."""
     return {str(key): _value(value, DEEPEST) for key, value in metadata.items()}
 
 

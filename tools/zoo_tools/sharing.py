@@ -8,11 +8,11 @@ from pathlib import Path
 
 from zoo.checkpoint import Checkpoint, EncodedBytes, TensorRecord
 
-__all__ = ["overlapping_groups", "stored_bytes", "tied_groups"]
+__all__ = ["bytes_in_file", "overlapping_groups", "tied_groups"]
 
 
-def stored_bytes(record: TensorRecord) -> int:
-    """The bytes that a tensor takes in its file: encoded ones as they are, of a view that repeats elements each once."""
+def bytes_in_file(record: TensorRecord) -> int:
+    """The bytes that a tensor takes in its file: encoded ones as they are, repeated elements once."""
     if isinstance(record.data, EncodedBytes):
         return record.data.nbytes
     return min(record.nbytes, record.data.nbytes)
@@ -70,5 +70,5 @@ def _close(
     if len(group) == 1:
         return
     groups.append(tuple(record.name for record in group))
-    counted = sum(map(stored_bytes, group))
+    counted = sum(map(bytes_in_file, group))
     shared[path] = shared.get(path, 0) + max(0, counted - span)

@@ -1,4 +1,4 @@
-"""The tiles of a treemap of tensors: prefixes around their tensors, bounded in number however many tensors there are."""
+"""The tiles of a treemap of tensors: prefixes around their tensors, bounded in number whatever the checkpoint."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Tile:
 
 
 def tiles(root: Branch, place: Rectangle) -> list[Tile]:
-    """All tiles, each group before what lies in it. The largest groups are taken apart first, until there are enough."""
+    """All tiles, each group before what lies in it. The largest are taken apart first, until there are enough."""
     found: list[Tile] = []
     queue: list[tuple[int, int, Branch, Rectangle]] = []
     _lay(root, place, found, queue)

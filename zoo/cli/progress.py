@@ -21,12 +21,15 @@ PATIENCE = 1.0
 
 
 @contextmanager
-def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Gives a function to be called with the amount done and the amount in all; until then the bar only pulses."""
+def progress_bar(description: str, *, in_bytes: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Gives a function to be called with the amount done and the amount in all; until then the bar only pulses.
+
+    in_bytes: the amounts are bytes; how many there are per second and the time that is left are shown, too.
+    """
     if not is_terminal(sys.stderr):
         yield lambda done, total: None
         return
-    bar = _DelayedBar(description)
+    bar = _DelayedBar(description, in_bytes=in_bytes)
     try:
         yield bar.update
     finally:
@@ -36,8 +39,9 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
 class _DelayedBar:
     """A bar that a timer brings up, since what it stands for may not return to Python for long (importing torch)."""
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, description: str, *, in_bytes: bool) -> None:
         self._description = description
+        self._in_bytes = in_bytes
         self._lock = threading.Lock()
         self._done: int = 0
         self._total: int | None = None
@@ -61,19 +65,22 @@ class _DelayedBar:
                 self._progress.stop()
 
     def _show(self) -> None:
+        from rich import progress
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-        )
+        columns = [
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(),
+            progress.TaskProgressColumn(),
+        ]
+        if self._in_bytes:
+            columns += [progress.DownloadColumn(), progress.TransferSpeedColumn(), progress.TimeRemainingColumn()]
+        else:
+            columns.append(progress.TimeElapsedColumn())
         with self._lock:
             if self._closed:
                 return
-            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._progress = progress.Progress(*columns, console=Console(stderr=True), transient=True)
             self._progress.add_task(escaped(self._description), completed=self._done, total=self._total)
             self._progress.start()

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import click
 
 from zoo.cli.output import Section, is_terminal, json_option, json_text, print_json, print_sections
-from zoo.cli.text import escaped
 from zoo.cli.wording import count, plural, size
+from zoo_tools.cli.rows import print_rows
 from zoo_tools.cli.writing import write_page
 from zoo_tools.inspection import InspectReport, TensorReport, inspect
 
@@ -17,9 +17,6 @@ __all__ = ["command"]
 
 FEW = 60
 """So many tensors a person can read one by one; more are folded."""
-
-MANY = 3000
-"""More lines than these are printed without a table around them, which would take minutes."""
 
 _VERDICTS = {"tensor": "how torch stores tensors", "data": "data", "code": "code"}
 
@@ -64,7 +61,7 @@ def command(
     print_sections(_summary(report, page))
     if pattern is not None:
         print_sections([Section("matching", "", None, _matching(tensors))])
-    _print_rows(_tree(tensors, depth) if as_tree else _list(tensors))
+    print_rows(_tree(tensors, depth) if as_tree else _list(tensors))
 
 
 def _print_json(report: InspectReport, tensors: Sequence[TensorReport], as_tree: bool, depth: int | None) -> None:
@@ -113,8 +110,8 @@ def _summary(report: InspectReport, page: str | None) -> Iterator[Section]:
     if report.tied:
         yield Section("tied", "Tied tensors", None, [(group[0], ", ".join(group[1:])) for group in report.tied])
     if report.overlapping:
-        rows = [(group[0], ", ".join(group[1:])) for group in report.overlapping]
-        yield Section("overlapping", "Tensors that share bytes", None, rows)
+        groups = [(group[0], ", ".join(group[1:])) for group in report.overlapping]
+        yield Section("overlapping", "Tensors that share bytes", None, groups)
     if report.metadata:
         yield Section("metadata", "Metadata", None, list(_metadata(report.metadata)))
 
@@ -189,18 +186,12 @@ def _tree(tensors: Sequence[TensorReport], depth: int | None) -> Section:
     return Section("tree", "Tensors by prefix", ("name", "dtype", "shape", "tensors", "bytes", "share"), rows)
 
 
-def _print_rows(section: Section) -> None:
-    if is_terminal(sys.stdout):
-        click.echo()
-        if len(section.rows) > MANY:
-            click.echo("\n".join("  ".join(map(escaped, row)) for row in section.rows))
-            return
-    print_sections([section])
-
-
 def _label(key: str) -> str:
     if not is_terminal(sys.stdout):
         return key
-    return {"tensor_bytes": "in tensors", "file_bytes": "in files", "left_out": "left out", "runs_code": "runs code"}.get(
-        key, key
-    )
+    return {
+        "tensor_bytes": "in tensors",
+        "file_bytes": "in files",
+        "left_out": "left out",
+        "runs_code": "runs code",
+    }.get(key, key)
