@@ -9,20 +9,24 @@ from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.registry import Entry, registry
 from zoo.spec import ArchitectureSpec, FeatureRequirement, HeadSpec, TaskSpec
 
-__all__ = ["choose_head", "default_head", "unmet"]
+__all__ = ["choose_head", "default_head", "serving", "unmet"]
+
+
+def serving(requirement: FeatureRequirement, features: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
+    """Those of a backbone's features that serve the requirement; a head is built from these and meets no other."""
+    return tuple(feature for feature in features if feature.unmet(requirement) is None)
 
 
 def unmet(requirement: FeatureRequirement, features: Sequence[FeatureSpec]) -> str | None:
     """Why these features don't serve the requirement, or None when they do."""
     if not features:
         return f"needs {requirement.kind}, but there are no features"
-    reasons = [feature.unmet(requirement) for feature in features]
-    if all(reasons):
-        return reasons[0]
-    serving = [feature for feature, reason in zip(features, reasons, strict=True) if reason is None]
-    absent = sorted(set(requirement.strides) - {feature.stride for feature in serving})
+    served = serving(requirement, features)
+    if not served:
+        return features[0].unmet(requirement)
+    absent = sorted(set(requirement.strides) - {feature.stride for feature in served})
     if absent:
-        given = ", ".join(str(feature.stride) for feature in serving)
+        given = ", ".join(str(feature.stride) for feature in served)
         return f"needs {requirement.kind}s at strides {', '.join(map(str, absent))}; there are some at {given}"
     return None
 
@@ -32,8 +36,7 @@ def default_head(task: Entry[TaskSpec], features: Sequence[FeatureSpec]) -> Entr
     for feature in features:
         name = task.spec.default_heads.get(feature.kind)
         if name is not None:
-            own = registry().heads.find(f"{task.distribution}:{name}")
-            return own if own is not None else registry().heads.get(name)
+            return registry().heads.meant_by(task.distribution, name)
     return None
 
 
@@ -50,7 +53,7 @@ def choose_head(
     name, task_name = architecture.spec.name, task.spec.name
     if head is not None:
         entry = registry().heads.get(head)
-        if entry.spec.task != task_name:
+        if not task.goes_by(entry.spec.task):
             raise CompositionError(f"The head '{head}' is for the task '{entry.spec.task}', not for '{task_name}'.")
     else:
         found = default_head(task, features)

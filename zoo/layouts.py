@@ -20,9 +20,9 @@ def writable_layout(architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec]
         entry
         for entry in registry().layouts.entries()
         if entry.spec.write_config is not None
-        and _names(entry.spec.architecture, architecture)
+        and architecture.goes_by(entry.spec.architecture)
         and (head is None) == (entry.spec.head is None)
-        and (head is None or _names(entry.spec.head or "", head))
+        and (head is None or head.goes_by(entry.spec.head or ""))
     ]
     ranked = sorted(found, key=lambda entry: _rank(entry, architecture))
     best = [entry for entry in ranked if _rank(entry, architecture) == _rank(ranked[0], architecture)]
@@ -44,7 +44,3 @@ def key_map_of(layout: Entry[LayoutSpec], configs: LayoutConfigs) -> KeyMap:
 
 def _rank(layout: Entry[LayoutSpec], architecture: Entry[ArchitectureSpec]) -> tuple[bool, bool]:
     return layout.spec.fallback, layout.distribution != architecture.distribution
-
-
-def _names(name: str, entry: Entry[ArchitectureSpec] | Entry[HeadSpec]) -> bool:
-    return name in (entry.spec.name, entry.full_name)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from zoo.checkpoint import DirectoryFiles, ModelFiles, read_json
-from zoo.composition import choose_head
+from zoo.composition import choose_head, serving
 from zoo.errors import ConfigError, InvalidInput, NameNotFound, UnsupportedFeature, UntrainedHead
-from zoo.hub import is_reference, locate
+from zoo.hub import existing_path, is_reference, locate
 from zoo.interfaces.config import Config
 from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
 from zoo.interfaces.model import Model
@@ -26,7 +25,7 @@ from zoo.log import logger
 from zoo.nn.attention import bind_attention
 from zoo.registry import Entry, registry, resolve_object
 from zoo.source import Source, open_source, preset_of, unknown_name
-from zoo.spec import ArchitectureSpec, HeadSpec, TaskSpec
+from zoo.spec import ArchitectureSpec, HeadSpec, LayoutSpec, TaskSpec
 from zoo.weights.assign import LoadReport, assign_weights, decoded_encodings, plan_assignment
 from zoo.weights.derived import reset_derived
 from zoo.weights.dtype import choose_dtype, parse_dtype
@@ -36,6 +35,9 @@ __all__ = ["create", "load"]
 
 DEFAULT_TASK = "default"
 """As `task`: what the checkpoint's head is for or, where it has no head, the architecture's own default."""
+
+MAX_LABELS = 1_000_000
+"""More than any head has; a slip of the hand shall not make names for hours."""
 
 AnyModel = Model | ComposedTaskModel
 
@@ -51,11 +53,22 @@ class _Composition:
     head_config: Any
 
     def build(self) -> AnyModel:
-        """The modules, on the current default device."""
+        """The modules, without memory. Raises ConfigError for a configuration that no tensors can be made of."""
+        try:
+            with without_memory():
+                return self._modules()
+        except (RuntimeError, TypeError, OverflowError) as error:  # what torch raises for sizes past its own
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ConfigError(
+                f"{self.architecture.full_name}: no model can be built of this configuration: {reason}"
+            ) from error
+
+    def _modules(self) -> AnyModel:
         backbone: Model = resolve_object(self.architecture.spec.model)(self.config)
         if self.head is None or self.task is None:
             return backbone
-        head = resolve_object(self.head.spec.head)(self.config.feature_specs(), self.head_config)
+        features = serving(self.head.spec.requires, self.config.feature_specs())
+        head = resolve_object(self.head.spec.head)(features, self.head_config)
         model: ComposedTaskModel = resolve_object(self.task.spec.model)(backbone, head)
         return model
 
@@ -100,17 +113,19 @@ def load(
     composition = _compose(source, task, head, labels, num_labels)
     _refuse_quantised(source)
     target_device = _parse_device(device)
-    with without_memory():
-        model = composition.build()
+    generator = _generator(seed)
+    # What else may be wrong with the files is found before the weights, which take longest.
+    generation_config = read_json(source.files, "generation_config.json") or {}
+    preprocessor = _load_preprocessor(source.architecture, source.files, source.metadata.config)
+    model = composition.build()
     trained = _has_trained_head(source, composition)
     untrained = () if trained else _head_parameters(model)
     if untrained and not init_head:
         raise _untrained(source, composition)
-    report = _load_weights(model, source, trained, untrained, dtype, target_device, seed, progress)
+    report = _load_weights(model, source, trained, untrained, dtype, target_device, generator, progress)
     bind_attention(model, attention)
-    generation_config = read_json(source.files, "generation_config.json") or {}
     model.origin = composition.origin(reference=source.reference, generation_config=generation_config, report=report)
-    return model.eval(), _load_preprocessor(source.architecture, source.files, source.metadata.config)
+    return model.eval(), preprocessor
 
 
 def create(
@@ -132,12 +147,12 @@ def create(
     """
     values, architecture = _hub_config(config)
     composition = _compose_from_config(architecture, values, task, head, labels, num_labels)
-    target_device = _parse_device(device)
-    with without_memory():
-        model = composition.build()
+    target_device, target_dtype = _parse_device(device), parse_dtype(dtype)
+    generator = _generator(seed)
+    model = composition.build()
     if target_device.type != "meta":
-        _initialise(model, torch.Generator().manual_seed(seed))
-    model.to(device=target_device, dtype=parse_dtype(dtype))
+        _initialise(model, generator)
+    model.to(device=target_device, dtype=target_dtype)
     reset_derived(model, target_device)
     bind_attention(model, attention)
     model.origin = composition.origin()
@@ -147,10 +162,23 @@ def create(
 def _compose(
     source: Source, task: str | None, head: str | None, labels: Sequence[str] | None, num_labels: int | None
 ) -> _Composition:
-    layout_head = registry().heads.get(source.layout.spec.head) if source.layout.spec.head is not None else None
+    layout_head = _layout_head(source.layout)
     if task == DEFAULT_TASK:
-        task = layout_head.spec.task if layout_head is not None else source.architecture.spec.default_task
+        task = _default_task(source.architecture) if layout_head is None else _task_of(layout_head)
     return _with_head(source.architecture, source.configs, layout_head, task, head, labels, num_labels)
+
+
+def _layout_head(layout: Entry[LayoutSpec]) -> Entry[HeadSpec] | None:
+    name = layout.spec.head
+    return None if name is None else registry().heads.meant_by(layout.distribution, name)
+
+
+def _task_of(head: Entry[HeadSpec]) -> str:
+    return registry().tasks.meant_by(head.distribution, head.spec.task).full_name
+
+
+def _default_task(architecture: Entry[ArchitectureSpec]) -> str:
+    return registry().tasks.meant_by(architecture.distribution, architecture.spec.default_task).full_name
 
 
 def _compose_from_config(
@@ -162,7 +190,7 @@ def _compose_from_config(
     num_labels: int | None,
 ) -> _Composition:
     config: Config = resolve_object(architecture.spec.config).from_hub(values)
-    task = architecture.spec.default_task if task == DEFAULT_TASK else task
+    task = _default_task(architecture) if task == DEFAULT_TASK else task
     if task is None:
         return _with_head(architecture, LayoutConfigs(architecture=config), None, None, head, labels, num_labels)
     chosen = choose_head(architecture, config.feature_specs(), registry().tasks.get(task), head)
@@ -194,7 +222,7 @@ def _with_head(
                 )
         return _Composition(architecture=architecture, config=config, task=None, head=None, head_config=None)
     task_entry = registry().tasks.get(task)
-    if head is None and layout_head is not None and layout_head.spec.task == task_entry.spec.name:
+    if head is None and layout_head is not None and task_entry.goes_by(layout_head.spec.task):
         chosen = layout_head
     else:
         chosen = choose_head(architecture, config.feature_specs(), task_entry, head)
@@ -225,16 +253,21 @@ def _fresh_head_config(architecture: Entry[ArchitectureSpec], head: Entry[HeadSp
 
 
 def _label_names(labels: Sequence[str] | None, num_labels: int | None) -> tuple[str, ...] | None:
+    if num_labels is not None and (type(num_labels) is not int or not 0 < num_labels <= MAX_LABELS):
+        raise InvalidInput(f"num_labels must be a whole number from 1 to {MAX_LABELS}, found {num_labels!r}.")
     if labels is not None:
-        if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        given: object = labels  # what a caller without a type checker may pass
+        if (
+            isinstance(given, str)
+            or not isinstance(given, Sequence)
+            or not all(isinstance(label, str) for label in given)
+        ):
             raise InvalidInput(f"labels must be a list of texts, found {labels!r}.")
         if num_labels not in (None, len(labels)):
             raise InvalidInput(f"num_labels={num_labels}, but {len(labels)} labels were given.")
         return tuple(labels)
     if num_labels is None:
         return None
-    if num_labels < 1:
-        raise InvalidInput(f"num_labels must be above 0, found {num_labels}.")
     return tuple(f"LABEL_{index}" for index in range(num_labels))
 
 
@@ -243,7 +276,7 @@ def _untrained(source: Source, composition: _Composition) -> UntrainedHead:
     has = "no head"
     if source.layout.spec.head is not None:
         count = _label_count(source.configs.head)
-        has = f"a trained '{source.layout.spec.head}' head{f' for {count} labels' if count else ''}"
+        has = f"a trained '{_head_name(source)}' head{f' for {count} labels' if count else ''}"
     wanted = f" with {_label_count(composition.head_config)} labels" if _label_count(composition.head_config) else ""
     return UntrainedHead(
         f"{source.metadata.location}: there are no trained weights for the head "
@@ -256,10 +289,14 @@ def _untrained(source: Source, composition: _Composition) -> UntrainedHead:
 
 def _has_trained_head(source: Source, composition: _Composition) -> bool:
     """Whether the checkpoint has this head, with as many labels."""
-    stored = source.layout.spec.head
-    if composition.head is None or stored is None or registry().heads.get(stored) is not composition.head:
+    if composition.head is None or _layout_head(source.layout) is not composition.head:
         return False
     return _label_count(composition.head_config) == _label_count(source.configs.head)
+
+
+def _head_name(source: Source) -> str:
+    """The bare name of the checkpoint's head, for messages."""
+    return (source.layout.spec.head or "").rpartition(":")[2]
 
 
 def _label_count(head_config: Any) -> int:
@@ -278,16 +315,14 @@ def _load_weights(
     untrained: tuple[str, ...],
     dtype: str | torch.dtype,
     device: torch.device,
-    seed: int,
+    generator: torch.Generator,
     progress: Callable[[int, int], None] | None,
 ) -> LoadReport:
     chosen_dtype = choose_dtype(source.checkpoint.values(), dtype, _declared_dtype(source.metadata.config))
     bare = not isinstance(model, ComposedTaskModel)
     prefix = "backbone." if bare else ""
     targets = {prefix + name: tensor for name, tensor in (*model.named_parameters(), *_persistent_buffers(model))}
-    unused = (
-        {"head.": f"it belongs to the head '{source.layout.spec.head}', which was not asked for"} if not trained else {}
-    )
+    unused = {"head.": f"it belongs to the head '{_head_name(source)}', which was not asked for"} if not trained else {}
     assignment = plan_assignment(
         targets,
         source.checkpoint,
@@ -302,13 +337,13 @@ def _load_weights(
     )
     if isinstance(model, ComposedTaskModel):
         if untrained:
-            _initialise_head(model, device, seed)
+            _initialise_head(model, device, generator)
         model.bind()
     reset_derived(model, device)
     for name, reason in assignment.ignored.items():
         logger.debug("%s: ignored, since %s", name, reason)
     if untrained:
-        logger.warning("untrained, initialised from seed %d: %s", seed, ", ".join(untrained))
+        logger.warning("untrained, initialised from seed %d: %s", generator.initial_seed(), ", ".join(untrained))
     return LoadReport(
         ignored=assignment.ignored,
         duplicates=tuple(assignment.duplicates),
@@ -328,10 +363,10 @@ def _initialise(model: AnyModel, generator: torch.Generator) -> None:
         model.init_weights(generator)
 
 
-def _initialise_head(model: ComposedTaskModel, device: torch.device, seed: int) -> None:
+def _initialise_head(model: ComposedTaskModel, device: torch.device, generator: torch.Generator) -> None:
     dtype = next(model.backbone.parameters()).dtype
     model.head.to_empty(device="cpu")
-    model.head.init_weights(torch.Generator().manual_seed(seed))
+    model.head.init_weights(generator)
     model.head.to(device=device, dtype=dtype)
 
 
@@ -343,7 +378,7 @@ def _persistent_buffers(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
 def _load_preprocessor(
     architecture: Entry[ArchitectureSpec], files: ModelFiles, config: Mapping[str, Any]
 ) -> Preprocessor | None:
-    spec = registry().preprocessors.get(architecture.spec.preprocessor).spec
+    spec = registry().preprocessors.meant_by(architecture.distribution, architecture.spec.preprocessor).spec
     preprocessor: Preprocessor | None = resolve_object(spec.preprocessor).from_files(files, config)
     if preprocessor is None:
         logger.info("%s: no files for the preprocessor '%s'; it is None", files.location, spec.name)
@@ -373,10 +408,8 @@ def _hub_config_by_name(reference: str | os.PathLike[str]) -> tuple[Mapping[str,
     if isinstance(reference, str) and not is_reference(reference):
         preset = preset_of(reference)
         if preset is not None:
-            name = preset.spec.architecture
-            own = registry().architectures.find(f"{preset.distribution}:{name}")
-            return preset.spec.config, own if own is not None else registry().architectures.get(name)
-        if not Path(reference).exists():
+            return preset.spec.config, registry().architectures.meant_by(preset.distribution, preset.spec.architecture)
+        if existing_path(reference) is None:
             raise unknown_name(reference)
     directory = locate(reference)
     if not directory.is_dir():
@@ -392,6 +425,13 @@ def _hub_config_by_name(reference: str | os.PathLike[str]) -> tuple[Mapping[str,
 
 def _declared_dtype(config: Mapping[str, Any]) -> object:
     return config.get("dtype") or config.get("torch_dtype")
+
+
+def _generator(seed: int) -> torch.Generator:
+    """Draws from the seed, which is what torch takes for one."""
+    if type(seed) is not int or not -(2**63) <= seed < 2**64:
+        raise InvalidInput(f"seed={seed!r}: a whole number from -2**63 to 2**64 - 1 was expected.")
+    return torch.Generator().manual_seed(seed)
 
 
 def _parse_device(device: str | torch.device) -> torch.device:

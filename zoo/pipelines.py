@@ -17,10 +17,11 @@ def pipeline(task: str, reference: str | os.PathLike[str], **options: Any) -> An
 
     options: those of `zoo.load`. Raises what `zoo.load` raises, and CompositionError for a task that has no pipeline.
     """
-    spec = registry().tasks.get(task).spec
+    entry = registry().tasks.get(task)
+    spec = entry.spec
     if spec.pipeline is None:
         raise CompositionError(
             f"The task '{spec.name}' has no pipeline.", hint="Use the model that `zoo.load` returns."
         )
-    model, preprocessor = load(reference, task=spec.name, **options)
+    model, preprocessor = load(reference, task=entry.full_name, **options)
     return resolve_object(spec.pipeline)(model, preprocessor)

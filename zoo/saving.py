@@ -12,13 +12,16 @@ import torch
 from torch import Tensor
 
 from zoo.checkpoint import DirectoryTransaction, ShardPlan, TensorPlan, parse_size, plan_shards
-from zoo.errors import SaveError
+from zoo.checkpoint.describe import listed
+from zoo.errors import InvalidInput, SaveError
+from zoo.hub import local_path
 from zoo.interfaces.layout import LayoutConfigs
 from zoo.interfaces.model import Model
 from zoo.interfaces.origin import Origin
 from zoo.interfaces.preprocessor import Preprocessor
 from zoo.interfaces.task_model import ComposedTaskModel
 from zoo.layouts import key_map_of, writable_layout
+from zoo.preprocess.tokenizer_files import tokenizer_file_names
 from zoo.registry import Entry, registry, resolve_object
 from zoo.spec import LayoutSpec
 from zoo.weights.key_map import Match
@@ -29,8 +32,7 @@ from zoo.weights.meta import without_memory
 __all__ = ["save"]
 
 _STALE_WITH_MODEL = ("generation_config.json",)
-_STALE_WITH_PREPROCESSOR = ("added_tokens.json", "chat_template.jinja", "chat_template.json", "special_tokens_map.json")
-"""Files that an earlier save may have left and that would be read together with the new ones."""
+"""What an earlier save may have left and would be read together with the new files."""
 
 
 def save(
@@ -48,11 +50,16 @@ def save(
     "500MB". sync: flush to disk.
     progress: called with the bytes done and the bytes in all.
 
+    directory: ~ is the home directory. An earlier model there is replaced; where a preprocessor is given, so is an
+    earlier tokenizer, with all its files. On Windows, files that a model is mapped from can't be replaced while it is in
+    use: save it elsewhere.
+
     All or nothing: until the new files are complete, what was in the directory stays. Tensors that are tied are stored
     once; the bytes depend on the contents alone. Returns the directory. Raises SaveError when the model has no layout
     to be written in, or writing fails.
     """
-    target = Path(directory)
+    _refuse_other_types(model, directory)
+    target = local_path(directory)
     shard_size = parse_size(max_shard_size)
     origin = model.origin
     if origin is None:
@@ -75,9 +82,20 @@ def save(
             files["generation_config.json"] = _json(origin.generation_config)
         for name, content in files.items():
             output.write_file(name, content)
-        for name in _STALE_WITH_MODEL if preprocessor is None else (*_STALE_WITH_MODEL, *_STALE_WITH_PREPROCESSOR):
+        stale = {*_STALE_WITH_MODEL, *(tokenizer_file_names(target) if preprocessor is not None else ())}
+        for name in sorted(stale - files.keys()):
             output.remove_file(name)
     return target
+
+
+def _refuse_other_types(model: object, directory: object) -> None:
+    """What a caller without a type checker may pass."""
+    if not isinstance(model, (Model, ComposedTaskModel)):
+        raise InvalidInput(
+            f"model: what `zoo.load` or `zoo.create` returned was expected; found {type(model).__name__} {model!r}."
+        )
+    if not isinstance(directory, (str, os.PathLike)) or not os.fspath(directory):
+        raise InvalidInput(f"directory: a text or path was expected; found {type(directory).__name__} {directory!r}.")
 
 
 def _refuse_unsavable(model: Model | ComposedTaskModel) -> None:
@@ -85,7 +103,15 @@ def _refuse_unsavable(model: Model | ComposedTaskModel) -> None:
     with without_memory():
         fresh = _rebuilt(model)
     expected = dict(fresh.named_parameters(remove_duplicate=False))
-    for name, parameter in model.named_parameters(remove_duplicate=False):
+    actual = dict(model.named_parameters(remove_duplicate=False))
+    absent = [name for name in expected if name not in actual]
+    if absent:
+        raise SaveError(
+            f"The model lacks {listed(map(repr, absent))}, which by its configuration it has; what is saved would not "
+            "load.",
+            hint="Make a model of a changed configuration instead (model.config.replace(...), zoo.create).",
+        )
+    for name, parameter in actual.items():
         if parameter.is_meta:
             raise SaveError(f"Parameter '{name}' is on the meta device: there are no values to save.")
         if name in expected and parameter.shape != expected[name].shape:
@@ -194,7 +220,7 @@ def _counted(plan: ShardPlan, progress: Callable[[int, int], None] | None) -> Ca
 
     def report(count: int) -> None:
         nonlocal done
-        done = min(done + count, plan.total_size)  # what is counted includes headers
+        done += count
         progress(done, plan.total_size)
 
     return report

@@ -66,7 +66,7 @@ def preset_of(name: str) -> Entry[PresetSpec] | None:
             f"The architecture '{name}' has no default preset, so there are no weights to load by that name.",
             hint="Pass a directory or file, or `zoo.create` for random weights.",
         )
-    return registry().presets.get(f"{architecture.distribution}:{architecture.spec.default_preset}")
+    return registry().presets.meant_by(architecture.distribution, architecture.spec.default_preset)
 
 
 def unknown_name(name: str) -> ZooError:
@@ -109,7 +109,7 @@ def _open_path(path: Path, reference: str, preset: Entry[PresetSpec] | None) -> 
         tensors=checkpoint,
     )
     layout = _find_layout(metadata, files)
-    architecture = registry().architectures.get(_qualified(layout, layout.spec.architecture))
+    architecture = registry().architectures.meant_by(layout.distribution, layout.spec.architecture)
     try:
         configs = resolve_object(layout.spec.read_config)(metadata)
     except ConfigError as error:
@@ -126,31 +126,45 @@ def _open_path(path: Path, reference: str, preset: Entry[PresetSpec] | None) -> 
     )
 
 
-def _qualified(layout: Entry[LayoutSpec], architecture: str) -> str:
-    """The architecture's full name when the layout's own plugin brings it, so that a second claimant of the bare
-    name is no obstacle.
-    """
-    own = f"{layout.distribution}:{architecture}"
-    return own if registry().architectures.find(own) is not None else architecture
-
-
 def _find_layout(metadata: ModelMetadata, files: ModelFiles) -> Entry[LayoutSpec]:
-    matching = [entry for entry in registry().layouts.entries() if resolve_object(entry.spec.matches)(metadata)]
+    matching, failures = _matching_layouts(metadata)
     matching = [entry for entry in matching if not entry.spec.fallback] or matching
     if len(matching) == 1:
         return matching[0]
     if matching:
         named = ", ".join(f"{entry.full_name} {entry.version}" for entry in matching)
         raise ConfigError(f"{metadata.location}: several layouts recognise this checkpoint: {named}.")
+    error = _unknown_architecture(metadata, files)
+    if failures:
+        listing = "\n".join(f"- {failure}" for failure in failures)
+        failed = f"These layouts could not be asked, and may be the one:\n{listing}"
+        raise type(error)(error.message, hint=f"{error.hint}\n{failed}" if error.hint else failed)
+    raise error
+
+
+def _matching_layouts(metadata: ModelMetadata) -> tuple[list[Entry[LayoutSpec]], list[str]]:
+    """The layouts that recognise a checkpoint, and what went wrong with those that could not be asked.
+
+    Every plugin's layouts are asked about every checkpoint, so that a broken one must not stand in the others' way.
+    """
+    matching, failures = [], []
+    for entry in registry().layouts.entries():
+        try:
+            if resolve_object(entry.spec.matches)(metadata):
+                matching.append(entry)
+        except (Exception, SystemExit) as error:
+            reason = error.message if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
+            failures.append(f"{entry.full_name} {entry.version}: {reason}")
+            logger.warning("the layout %s was not asked about %s: %s", entry.full_name, metadata.location, reason)
+    return matching, failures
+
+
+def _unknown_architecture(metadata: ModelMetadata, files: ModelFiles) -> ConfigError | NameNotFound:
     if metadata.format == "safetensors" and files.read("config.json") is None:
-        raise ConfigError(
+        return ConfigError(
             f"{files.location}: there is no config.json, so the architecture of these tensors is not known.",
             hint="Copy config.json from where the weights came from into this directory.",
         )
-    raise _unknown_architecture(metadata, files)
-
-
-def _unknown_architecture(metadata: ModelMetadata, files: ModelFiles) -> ZooError:
     key, name = _declared_architecture(metadata)
     place = _config_place(metadata, files)
     if name is None:

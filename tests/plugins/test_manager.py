@@ -266,8 +266,6 @@ def test_what_is_left_out_is_not_imported(fake_plugin, load):
     for settings, reason in (
         ({"allowed": frozenset({"zoo-good"})}, "not among ZOO_PLUGINS"),
         ({"allowed": frozenset({"zoo-good:good"})}, "not among ZOO_PLUGINS"),
-        ({"disabled": frozenset({"zoo-bad"})}, "disabled"),
-        ({"disabled": frozenset({"zoo-bad:bad"})}, "disabled"),
     ):
         bad, good = load(**settings).plugins
         assert (bad.left_out, bad.loaded, good.loaded) == (reason, False, True)

@@ -23,9 +23,8 @@ def architecture_details(entry: Entry[ArchitectureSpec]) -> Description:
     The features are those of the default preset's configuration, else of the default values: "features_of" says which.
     When the configuration can't be had (a dependency is missing, say), "config_error" tells why; tasks are left out.
     """
-    names = (entry.spec.name, entry.full_name)
-    presets = [preset for preset in registry().presets if preset.spec.architecture in names]
-    layouts = [layout for layout in registry().layouts if layout.spec.architecture in names]
+    presets = [preset for preset in registry().presets if entry.goes_by(preset.spec.architecture)]
+    layouts = [layout for layout in registry().layouts if entry.goes_by(layout.spec.architecture)]
     details: Description = {
         "features_of": None,
         "features": [],
@@ -67,7 +66,7 @@ def _composition(
         return {"name": name, "composes": False, "heads": [], "reason": error.message}
     heads = [default.spec.name]
     for head in registry().heads:
-        if head.spec.task == name and head is not default and _fits(architecture, features, task, head.full_name):
+        if task.goes_by(head.spec.task) and head is not default and _fits(architecture, features, task, head.full_name):
             heads.append(head.spec.name)
     return {"name": name, "composes": True, "heads": list(heads), "reason": None}
 

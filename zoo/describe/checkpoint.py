@@ -20,15 +20,15 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 def describe_checkpoint(reference: str | os.PathLike[str]) -> Description:
     """The checkpoint that a reference leads to. Raises what `zoo.source.open_source` raises."""
     source = open_source(reference)
-    checkpoint = source.checkpoint
-    head = registry().heads.get(source.layout.spec.head) if source.layout.spec.head is not None else None
+    checkpoint, layout = source.checkpoint, source.layout
+    head = registry().heads.meant_by(layout.distribution, layout.spec.head) if layout.spec.head is not None else None
     names = source.files.names()
     return {
         "reference": os.fspath(reference),
         "location": str(checkpoint.location),
         "format": checkpoint.format,
         "architecture": source.architecture.full_name,
-        "layout": source.layout.full_name,
+        "layout": layout.full_name,
         "head": head.full_name if head is not None else None,
         "task": head.spec.task if head is not None else None,
         "parameters": sum(record.elements for record in checkpoint.values()),

@@ -1,4 +1,4 @@
-"""What every contribution of a plugin is described by, and what its own kind adds: nothing but its spec is read."""
+"""What every contribution of a plugin is described by, and what its own kind adds: nothing but specs is read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from zoo.describe.json_types import Description
 from zoo.errors import AmbiguousName
-from zoo.registry import Catalog, Entry
+from zoo.registry import Catalog, Entry, registry
 from zoo.spec import (
     ArchitectureSpec,
     AttentionSpec,
@@ -55,9 +55,9 @@ def _own_fields(spec: Spec) -> Description:
             return {
                 "modality": spec.modality,
                 "model_types": list(spec.model_types),
-                "default_task": spec.default_task,
+                "default_task": _shortest(registry().tasks, spec.default_task),
                 "default_preset": spec.default_preset,
-                "preprocessor": spec.preprocessor,
+                "preprocessor": _shortest(registry().preprocessors, spec.preprocessor),
                 "paper": spec.paper or None,
             }
         case TaskSpec():
@@ -74,7 +74,7 @@ def _own_fields(spec: Spec) -> Description:
         case PresetSpec():
             return {
                 "architecture": spec.architecture,
-                "task": spec.task,
+                "task": None if spec.task is None else _shortest(registry().tasks, spec.task),
                 "sources": list(spec.sources),
                 "size_bytes": spec.size_bytes,
                 "licence": spec.licence or None,
@@ -82,7 +82,7 @@ def _own_fields(spec: Spec) -> Description:
         case LayoutSpec():
             return {
                 "architecture": spec.architecture,
-                "head": spec.head,
+                "head": None if spec.head is None else _shortest(registry().heads, spec.head),
                 "class_name": spec.class_name,
                 "writable": spec.write_config is not None,
             }
@@ -95,6 +95,15 @@ def _own_fields(spec: Spec) -> Description:
         case CommandSpec():
             return {"command": spec.command}
     return {}
+
+
+def _shortest(catalog: Catalog[Any], name: str) -> str:
+    """What a spec refers to, under its shortest name; as the spec says it where that means nothing or several."""
+    try:
+        entry = catalog.find(name)
+    except AmbiguousName:
+        return name
+    return name if entry is None else shortest_name(catalog, entry)
 
 
 def _requirement(requires: FeatureRequirement) -> Description:

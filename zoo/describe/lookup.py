@@ -65,7 +65,7 @@ def _describe_named(kind: str, entry: Entry[Any]) -> Description:
         return description | architecture_details(entry)
     if kind == "tasks":
         heads = registry().heads
-        of_task = [describe_entry(heads, head) for head in heads if head.spec.task == entry.spec.name]
+        of_task = [describe_entry(heads, head) for head in heads if entry.goes_by(head.spec.task)]
         return description | {"heads": of_task}
     if kind == "presets":
         from zoo.describe.preset import preset_details

@@ -158,8 +158,13 @@ def _coerce(value: Any, annotation: Any) -> tuple[bool, Any]:
     if origin is not None:
         return isinstance(value, origin), value
     if annotation is float:
-        numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return numeric and math.isfinite(value), float(value) if numeric else value
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return False, value
+        try:
+            number = float(value)
+        except OverflowError:  # an int past the largest float
+            return False, value
+        return math.isfinite(number), number
     if annotation is int:
         return isinstance(value, int) and not isinstance(value, bool), value
     if annotation is None or annotation is type(None):

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.errors import AttentionUnavailable
+from zoo.errors import AttentionUnavailable, PluginError, ZooError
+from zoo.log import logger
 from zoo.registry import registry, resolve_object
 
 __all__ = [
@@ -170,10 +171,14 @@ def _choose(need: AttentionNeed, choice: str) -> AttentionBackend:
         return backend
     reasons = []
     for entry in sorted(registry().attention.entries(), key=lambda entry: -entry.spec.priority):
-        backend = _backend(entry.spec.backend)
-        reason = backend.unsupported(need)
+        try:
+            backend = _backend(entry.spec.backend)
+            reason = backend.unsupported(need)
+        except (ImportError, PluginError) as error:  # no reason to do without the others
+            reason = error.message if isinstance(error, ZooError) else str(error)
         if reason is None:
             return backend
+        logger.info("attention: %s is passed over: %s", entry.full_name, reason)
         reasons.append(f"{entry.full_name}: {reason}")
     raise AttentionUnavailable(f"No attention backend serves this model: {'; '.join(reasons)}.")
 

@@ -31,6 +31,10 @@ class Entry(NamedTuple, Generic[S]):
         """The name that means this entry alone, e.g. "zoo-llama:llama"."""
         return f"{self.distribution}:{self.spec.name}"
 
+    def goes_by(self, name: str) -> bool:
+        """Whether the name, of any form, may mean this entry."""
+        return name in (self.spec.name, self.full_name, *self.spec.aliases)
+
 
 class PluginInfo(NamedTuple):
     """One installed plugin: loaded, failed or left out.

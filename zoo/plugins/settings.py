@@ -17,11 +17,10 @@ _FALSE = ("", "0", "false", "no", "off")
 class PluginSettings(NamedTuple):
     """allowed: the plugins that may be loaded besides the built-in ones, by distribution or full name; None is all.
 
-    disabled: plugins that may not, in the same way. strict: whether a plugin that fails is an error.
+    strict: whether a plugin that fails is an error.
     """
 
     allowed: frozenset[str] | None = None
-    disabled: frozenset[str] = frozenset()
     strict: bool = False
 
     @classmethod
@@ -38,12 +37,9 @@ class PluginSettings(NamedTuple):
 
     def reason_to_leave_out(self, entry_point: EntryPoint) -> str | None:
         """Why this plugin is not to be loaded, or None."""
-        names = {entry_point.distribution, entry_point.full_name}
-        if names & self.disabled:
-            return "disabled"
-        if self.allowed is not None and not names & self.allowed:
-            return "not among ZOO_PLUGINS"
-        return None
+        if self.allowed is None or self.allowed & {entry_point.distribution, entry_point.full_name}:
+            return None
+        return "not among ZOO_PLUGINS"
 
     def check_allowed(self, entry_points: Iterable[EntryPoint]) -> None:
         """Raise PluginError when a plugin that was asked for is not installed."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from zoo.checkpoint.files import ModelFiles, read_json
 from zoo.errors import MalformedCheckpoint, PreprocessorError
 
-__all__ = ["TokenizerFiles", "read_tokenizer_files"]
+__all__ = ["TokenizerFiles", "read_tokenizer_files", "tokenizer_file_names"]
 
 _TOKENIZER = "tokenizer.json"
 _CONFIG = "tokenizer_config.json"
@@ -30,6 +31,9 @@ _VOCABULARIES = (
     "tekken.json",
     "tiktoken.model",
 )
+
+_NAMES = (_TOKENIZER, _CONFIG, _SPECIAL_TOKENS, _ADDED_TOKENS, _TEMPLATE, *_VOCABULARIES)
+_READ_BY_OTHERS = ("chat_template.json",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +66,7 @@ def read_tokenizer_files(files: ModelFiles) -> TokenizerFiles | None:
 
     Raises PreprocessorError for a vocabulary without tokenizer.json, and for files that are not what they should be.
     """
-    names = [_TOKENIZER, _CONFIG, _SPECIAL_TOKENS, _ADDED_TOKENS, _TEMPLATE, *_VOCABULARIES, *_template_names(files)]
+    names = [*_NAMES, *_template_names(files)]
     contents = {name: content for name in names if (content := files.read(name)) is not None}
     if not contents:
         return None
@@ -80,6 +84,14 @@ def read_tokenizer_files(files: ModelFiles) -> TokenizerFiles | None:
         added_tokens=_read_object(files, _ADDED_TOKENS),
         templates=_template_files(files.location, contents) or _config_templates(files.location, config),
     )
+
+
+def tokenizer_file_names(directory: Path) -> tuple[str, ...]:
+    """The names of all that belongs to a tokenizer in a directory, whether it is there or not: what must not stay there
+    when another tokenizer is written.
+    """
+    templates = (f"{_TEMPLATE_FOLDER}{path.name}" for path in (directory / _TEMPLATE_FOLDER).glob("*.jinja"))
+    return (*_NAMES, *_READ_BY_OTHERS, *sorted(templates))
 
 
 def _template_names(files: ModelFiles) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic
 
-from zoo.errors import NameNotFound
+from zoo.errors import InvalidInput, NameNotFound
 from zoo.plugins.discovery import normalise
 from zoo.plugins.records import Entry, S
-from zoo.registry.names import NOUNS, ambiguous_name
+from zoo.registry.names import NOUNS, ambiguous_name, with_article
 
 __all__ = ["Catalog", "only"]
 
@@ -46,11 +46,22 @@ class Catalog(Generic[S]):
 
     def find(self, name: str) -> Entry[S] | None:
         """Like `get`, but None for a name that nothing goes by."""
+        if not isinstance(name, str):
+            raise InvalidInput(
+                f"The name of {with_article(NOUNS[self.kind])} is a text; found {type(name).__name__} {name!r}."
+            )
         distribution, _, bare = name.rpartition(":")
         claims = self._claims.get(bare, ())
         if distribution:
             claims = [entry for entry in claims if entry.distribution == normalise(distribution)]
         return only(f"{NOUNS[self.kind]} name", bare, claims, self._prefer.get(bare))
+
+    def meant_by(self, distribution: str, name: str) -> Entry[S]:
+        """The entry that a spec of a distribution means by a name: its own before any other, so that a second claimant
+        of the bare name is no obstacle. Raises NameNotFound or AmbiguousName.
+        """
+        own = self.find(f"{distribution}:{name}") if ":" not in name else None
+        return own if own is not None else self.get(name)
 
     def entries(self) -> tuple[Entry[S], ...]:
         """All entries, sorted by name and then by distribution."""

@@ -12,7 +12,7 @@ from zoo.plugins.discovery import normalise
 from zoo.plugins.hooks import SPEC_TYPES
 from zoo.plugins.records import Entry, PluginInfo, S
 from zoo.registry.catalog import Catalog, only
-from zoo.registry.names import NOUNS, unknown_name
+from zoo.registry.names import NOUNS, THIS_PROCESS, unknown_name
 from zoo.spec import (
     ArchitectureSpec,
     AttentionSpec,
@@ -28,9 +28,6 @@ from zoo.spec import (
 )
 
 __all__ = ["THIS_PROCESS", "Registry", "preferences"]
-
-THIS_PROCESS = "(this process)"
-"""What stands in the place of a distribution for specs that a running program registered."""
 
 
 class Registry:

@@ -13,7 +13,7 @@ from zoo.plugins.records import Entry, PluginInfo, S
 if TYPE_CHECKING:
     from zoo.registry.catalog import Catalog
 
-__all__ = ["NOUNS", "ambiguous_name", "unknown_name"]
+__all__ = ["NOUNS", "THIS_PROCESS", "ambiguous_name", "unknown_name", "with_article"]
 
 NOUNS: Mapping[str, str] = MappingProxyType(
     {
@@ -32,6 +32,9 @@ NOUNS: Mapping[str, str] = MappingProxyType(
 """What one contribution of each kind is called."""
 
 MOST_NAMES_LISTED = 12
+
+THIS_PROCESS = "(this process)"
+"""What stands in the place of a distribution for specs that a running program registered."""
 
 
 class _FirstParty(NamedTuple):
@@ -68,7 +71,7 @@ def unknown_name(
         for each, owner in missing.items()
         if each == name or each in near
     ]
-    elsewhere = [_with_article(NOUNS[other]) for other, catalog in catalogs.items() if name in catalog.names()]
+    elsewhere = [with_article(NOUNS[other]) for other, catalog in catalogs.items() if name in catalog.names()]
     if elsewhere:
         lines.append(f"'{name}' is the name of {_joined(elsewhere, 'and')}.")
     lines += _unavailable(plugins)
@@ -92,10 +95,12 @@ def ambiguous_name(what: str, name: str, claims: Sequence[Entry[S]], preferred: 
         hint = f"Its full name does not tell them apart: report it to the author of {distributions[0]}."
         return AmbiguousName(message, hint=hint)
     full_names = [repr(entry.full_name) for entry in claims]
+    # What this process registered is in no distribution that the next process could prefer.
+    preferable = next(distribution for distribution in distributions if distribution != THIS_PROCESS)
     return AmbiguousName(
         message,
         hint=f"Where you give the name, give the full one, {_joined(full_names, 'or')}; "
-        f"or prefer one distribution: ZOO_PREFER={name}={distributions[0]}",
+        f"or prefer one distribution: ZOO_PREFER={name}={preferable}",
     )
 
 
@@ -131,5 +136,6 @@ def _joined(parts: Sequence[str], conjunction: str) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {conjunction} {parts[-1]}"
 
 
-def _with_article(noun: str) -> str:
+def with_article(noun: str) -> str:
+    """The noun after "a" or "an"."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

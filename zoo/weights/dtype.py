@@ -27,16 +27,19 @@ _SHORT = {
 _COMPUTED = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
-def parse_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """A floating-point torch dtype from its name ("bfloat16", "bf16", "torch.bfloat16"). Raises InvalidInput."""
+def parse_dtype(dtype: str | torch.dtype, *, others: tuple[str, ...] = ()) -> torch.dtype:
+    """A floating-point torch dtype from its name ("bfloat16", "bf16", "torch.bfloat16"). Raises InvalidInput.
+
+    others: what else the caller takes, for the message.
+    """
     found: object = dtype
     if isinstance(dtype, str):
         name = dtype.removeprefix("torch.")
         found = getattr(torch, _SHORT.get(name, name), None)
     if not isinstance(found, torch.dtype) or found not in _COMPUTED:
         raise InvalidInput(
-            f"dtype={dtype!r} is no dtype that models compute in; expected 'auto', 'float32', 'bfloat16', 'float16' "
-            "or a torch.dtype."
+            f"dtype={dtype!r} is no dtype that models compute in; expected "
+            f"{', '.join(map(repr, (*others, 'float32', 'bfloat16', 'float16')))} or a torch.dtype."
         )
     return found
 
@@ -59,7 +62,7 @@ def choose_dtype(records: Iterable[TensorRecord], requested: str | torch.dtype, 
     that is said in the log.
     """
     if not isinstance(requested, str) or requested != "auto":
-        return parse_dtype(requested)
+        return parse_dtype(requested, others=("auto",))
     stored: Counter[torch.dtype] = Counter()
     for record in records:
         if record.dtype.is_floating:

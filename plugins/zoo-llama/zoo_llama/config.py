@@ -14,6 +14,9 @@ __all__ = ["ROPE_KEYS", "LlamaConfig", "RopeConfig"]
 MAX_LAYERS = 1000
 """More than any Llama has; a file that says more is refused rather than built for hours."""
 
+MAX_SIZE = 2**31 - 1
+"""More than any dimension of a Llama; what is larger overflows the sizes of tensors."""
+
 ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta")
 """The keys of config.json that RopeConfig is read from, in all spellings."""
 
@@ -88,6 +91,8 @@ class LlamaConfig(TypedConfig):
             "max_position_embeddings",
             "rms_norm_eps",
         )
+        for name in ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads"):
+            self._require_size(name)
         if self.num_hidden_layers > MAX_LAYERS:
             raise self.invalid("num_hidden_layers", f"must be at most {MAX_LAYERS}, found {self.num_hidden_layers}")
         if self.initializer_range < 0:
@@ -100,6 +105,7 @@ class LlamaConfig(TypedConfig):
         for name in ("num_key_value_heads", "head_dim"):
             if getattr(self, name) is not None:
                 self.require_positive(name)
+                self._require_size(name)
         if self.num_attention_heads % self.key_value_heads:
             raise self.invalid(
                 "num_key_value_heads",
@@ -107,6 +113,10 @@ class LlamaConfig(TypedConfig):
             )
         if self.head_width % 2:
             raise self.invalid("head_dim", f"must be even for the rotary embedding, found {self.head_width}")
+
+    def _require_size(self, name: str) -> None:
+        if getattr(self, name) > MAX_SIZE:
+            raise self.invalid(name, f"must be at most {MAX_SIZE}, found {getattr(self, name)}")
 
     @property
     def key_value_heads(self) -> int:
