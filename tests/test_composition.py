@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoo.composition import choose_head, unmet
+from zoo.composition import choose_head, serving, unmet
 from zoo.errors import CompositionError
 from zoo.interfaces import FeatureSpec
 from zoo.registry import registry
@@ -30,6 +30,12 @@ MAPS = tuple(FeatureSpec(name=f"stage{i}", channels=8, kind="map", modality="ima
 def test_requirements(requirement, features, said):
     reason = unmet(requirement, features)
     assert reason is None if said is None else said in reason
+
+
+def test_a_head_is_built_from_the_features_that_serve_it_wherever_they_stand():
+    requirement = registry().heads.get("causal-lm").spec.requires
+    vector = FeatureSpec(name="pooled", channels=5, kind="vector", modality="text")
+    assert serving(requirement, (vector, *MAPS, TEXT)) == (TEXT,)
 
 
 def test_the_tasks_default_head_is_chosen_by_the_kind_of_features():

@@ -51,8 +51,8 @@ def save(
     progress: called with the bytes done and the bytes in all.
 
     directory: ~ is the home directory. An earlier model there is replaced; where a preprocessor is given, so is an
-    earlier tokenizer, with all its files. On Windows, files that a model is mapped from can't be replaced while it is in
-    use: save it elsewhere.
+    earlier tokenizer, with all its files. On Windows, files that a model is mapped from can't be replaced while it
+    lives: save it elsewhere.
 
     All or nothing: until the new files are complete, what was in the directory stays. Tensors that are tied are stored
     once; the bytes depend on the contents alone. Returns the directory. Raises SaveError when the model has no layout

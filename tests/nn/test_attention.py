@@ -48,6 +48,24 @@ def test_a_plugins_backend_is_passed_over_by_auto_and_refused_by_name_with_its_r
     assert "it needs 128 channels per head, this model has 4" in result.stdout, result.stderr
 
 
+def test_a_backend_whose_dependency_is_absent_is_passed_over_by_auto_and_refused_by_name(fake_plugin, run_python):
+    plugin = fake_plugin("zoo-picky", PICKY)
+    plugin.with_name("backend.py").write_text("import no_such_library")
+    result = run_python(
+        f"""
+        import zoo
+        from zoo.nn.attention import SDPA_BACKEND, bind_attention
+        model = zoo.create({CONFIG!r})
+        assert all(layer.self_attn.attend is SDPA_BACKEND for layer in model.backbone.layers)
+        try:
+            bind_attention(model, "picky")
+        except zoo.MissingDependency as error:
+            print(error)
+        """
+    )
+    assert "zoo_picky.backend needs no_such_library" in result.stdout, result.stderr
+
+
 def test_a_backend_is_bound_by_its_name():
     model = zoo.create(CONFIG, attention="eager")
     assert {layer.self_attn.attend for layer in model.backbone.layers} == {EAGER_BACKEND}

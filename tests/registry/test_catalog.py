@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.errors import AmbiguousName, NameNotFound
+from zoo.errors import AmbiguousName, InvalidInput, NameNotFound
 from zoo.plugins import Entry
 from zoo.registry import Registry
 from zoo.spec import CommandSpec
@@ -130,3 +130,21 @@ def test_no_order_of_entries_changes_what_a_name_means(entries, name, prefer, da
     elif isinstance(first, Entry):
         rivals = [each for each in claims if each is not first and not each.spec.fallback]
         assert not rivals or prefer.get(name) == first.distribution
+
+
+@pytest.mark.parametrize("name", [5, None, b"swin"])
+def test_what_is_no_text_is_no_name(name):
+    with pytest.raises(InvalidInput, match="name of a command is a text"):
+        commands(entry("zoo-swin:swin")).get(name)
+
+
+def test_a_spec_means_what_its_own_distribution_brings_before_any_other():
+    mine, other = entry("mine:swin"), entry("other:swin")
+    catalog = commands(mine, other, entry("other:vit"))
+    assert catalog.meant_by("mine", "swin") is mine
+    assert catalog.meant_by("mine", "other:swin") is other
+    assert catalog.meant_by("mine", "vit").full_name == "other:vit"
+    with pytest.raises(AmbiguousName):
+        catalog.meant_by("third", "swin")
+    with pytest.raises(NameNotFound):
+        catalog.meant_by("mine", "deit")
