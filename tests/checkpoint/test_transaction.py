@@ -49,7 +49,9 @@ def load(directory: Path) -> dict[str, bytes]:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+    }
 
 
 OLD = {"a": b"old a", "b": b"old b"}

@@ -115,6 +115,17 @@ class Terminal:
         seen, self.screen = self.screen, ""
         return seen
 
+    def wait_for_input(self) -> None:
+        """Wait until the program does nothing but wait for input.
+
+        A signal between the prompt and that would be seen only with the next key: so it is in Python's readline.
+        """
+        psutil = pytest.importorskip("psutil")
+        process, deadline = psutil.Process(self._process.pid), time.monotonic() + PATIENCE
+        while process.status() != psutil.STATUS_SLEEPING:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"The program is busy; the screen shows:\n{self.screen}")
+
     def type(self, line: str) -> None:
         """Type a line and press Enter."""
         os.write(self._master, line.encode() + b"\r")

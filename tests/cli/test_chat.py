@@ -153,8 +153,10 @@ def test_ctrl_c_ends_the_reply_and_not_the_program(talk):
 
 def test_ctrl_c_at_the_prompt_ends_the_program_when_pressed_twice(talk):
     screen = talk()
+    screen.wait_for_input()
     screen.press_ctrl_c()
     assert "once more" in screen.read_until("> ")
+    screen.wait_for_input()
     screen.press_ctrl_c()
     assert screen.exit_code() == 0
 
