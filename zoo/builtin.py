@@ -29,7 +29,28 @@ def zoo_formats() -> list[FormatSpec]:
             open="zoo.checkpoint.safetensors:open_file",
             suffixes=(".safetensors",),
             summary="Tensors behind a JSON header; mapped, never copied",
-        )
+        ),
+        FormatSpec(
+            name="torch",
+            open="zoo.checkpoint.pickles.torch_zip:open_file",
+            suffixes=(".bin", ".ckpt", ".jit", ".pt", ".pth", ".ptl"),
+            magic=b"PK\x03\x04",
+            summary="A zip archive that torch wrote; its pickle is read, never run",
+        ),
+        FormatSpec(
+            name="torch-legacy",
+            open="zoo.checkpoint.pickles.legacy:open_file",
+            # A pickle of protocol 2 or higher; torch's number as protocols 0 and 1 write it.
+            magic=(b"\x80", b"L119547037146038801333356L"),
+            summary="Pickles that torch wrote before 1.6, or that hold numpy arrays; read, never run",
+        ),
+        FormatSpec(
+            name="torch-tar",
+            open="zoo.checkpoint.pickles.legacy_tar:open_file",
+            magic=b"ustar",
+            magic_offset=257,
+            summary="A tar archive that torch wrote before 0.1.10; its pickles are read, never run",
+        ),
     ]
 
 

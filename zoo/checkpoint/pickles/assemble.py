@@ -1,0 +1,109 @@
+"""From the object that a pickle spells to a checkpoint."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from zoo.checkpoint.describe import listed, quoted, shown_path
+from zoo.checkpoint.directory import ModelDirectory
+from zoo.checkpoint.pickles.arrays import Array, array_record
+from zoo.checkpoint.pickles.globals import Vocabulary
+from zoo.checkpoint.pickles.inert import Call, Global, Inert
+from zoo.checkpoint.pickles.tensors import tensor_record
+from zoo.checkpoint.pickles.tree import walk
+from zoo.checkpoint.records import Checkpoint, Selection, TensorRecord
+from zoo.checkpoint.rules import METADATA_KEY, name_problem
+from zoo.checkpoint.select import choose
+from zoo.errors import CheckpointError
+
+__all__ = ["assemble", "no_garbage"]
+
+
+@contextmanager
+def no_garbage() -> Iterator[None]:
+    """Parsing makes millions of objects that stay; the collector would walk them again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def assemble(
+    path: Path,
+    root: object,
+    vocabulary: Vocabulary,
+    *,
+    format: str,
+    warnings: Sequence[str] = (),
+    selection: Selection | None = None,
+) -> Checkpoint:
+    """The checkpoint of a file. root: what its pickle spells. selection: where the format says which part is the model.
+
+    Raises CheckpointError when there is no tensor in it, MalformedCheckpoint when a tensor is none.
+    """
+    tree = walk(root)
+    if not tree.leaves:
+        raise CheckpointError(
+            f"{shown_path(path)} holds no tensors, so it is no checkpoint. It holds {_contents(root)}.",
+            hint="Files such as training_args.bin or the state of a scheduler lie beside checkpoints; they are none.",
+        )
+    records: dict[str, TensorRecord] = {}
+    unsupported: dict[str, str] = {}
+    for name, leaf in tree.leaves:
+        if name in records or name in unsupported:
+            records.pop(name, None)
+            unsupported[name] = "two tensors have this path, so that neither can be told by it"
+            continue
+        problem = name_problem(name)
+        if problem is None and name == METADATA_KEY:
+            problem = "safetensors keeps this name for metadata"
+        record = problem or (
+            array_record(name, leaf, path) if isinstance(leaf, Array) else tensor_record(name, leaf, path)
+        )
+        if isinstance(record, str):
+            unsupported[name] = record
+        else:
+            records[name] = record
+    code = vocabulary.report()
+    notes = [*warnings, *tree.warnings]
+    if code.runs_code:
+        called = [quoted(use.dotted) for use in code.globals if use.verdict == "code" and use.called]
+        notes.append(f"Loading it with pickle would run code: it calls {listed(called, 8)}. zoo ran none of it.")
+    return Checkpoint(
+        format=format,
+        location=path,
+        files=(path,),
+        records=records,
+        side_files=ModelDirectory(path.parent),
+        unsupported=unsupported,
+        selection=selection or choose(tree.top),
+        code=code,
+        warnings=notes,
+    )
+
+
+def _contents(root: object) -> str:
+    """What a pickle without tensors is, in a few words."""
+    if isinstance(root, dict):
+        keys = [quoted(key) for key in root if isinstance(key, str)]
+        return f"a dictionary of {listed(keys, 6) or len(root)}" if root else "an empty dictionary"
+    if isinstance(root, Call):
+        callee = root.callee
+        name = quoted(f"{callee.module}.{callee.name}") if isinstance(callee, Global) else "the result of a call"
+        return f"an instance of {name}"
+    if isinstance(root, Global):
+        return f"the global {quoted(f'{root.module}.{root.name}')}"
+    return (
+        "nothing"
+        if root is None
+        else f"a {type(root).__name__.lower()}"
+        + (" of no elements" if isinstance(root, (list, tuple)) and not root else "")
+        if not isinstance(root, Inert)
+        else "an object"
+    )

@@ -1,0 +1,167 @@
+"""What torch.save has written since torch 1.6: a zip archive of one pickle and one entry for each storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from zoo.checkpoint.describe import found, listed, quoted, shown_path
+from zoo.checkpoint.pickles.assemble import assemble, no_garbage
+from zoo.checkpoint.pickles.globals import Vocabulary
+from zoo.checkpoint.pickles.machine import Machine
+from zoo.checkpoint.pickles.stream import Stream
+from zoo.checkpoint.pickles.tensors import Storage, storage_element
+from zoo.checkpoint.pickles.zip_archive import MAGIC, Entry, ZipArchive, entry_crc, read_archive
+from zoo.checkpoint.records import Checkpoint, Selection
+from zoo.checkpoint.regular_file import open_regular, read_up_to
+from zoo.errors import MalformedCheckpoint, UnknownFormat, UnsupportedFeature
+
+__all__ = ["FORMAT_NAME", "open_file"]
+
+FORMAT_NAME: Final = "torch"
+
+_PICKLE = "data.pkl"
+_CONSTANTS = "constants.pkl"
+_MOST_TEXT = 64
+
+
+def open_file(path: Path) -> Checkpoint:
+    """Open what torch.save or torch.jit.save wrote, by its archive's directory and its pickles.
+
+    Raises MalformedCheckpoint or UnsupportedFeature; UnknownFormat for other zip archives; CheckpointError when the
+    file can't be read or holds no tensors.
+    """
+    with open_regular(path) as (descriptor, size), no_garbage():
+        start = read_up_to(descriptor, len(MAGIC), 0, path)
+        if start != MAGIC:
+            raise UnknownFormat(
+                f"{shown_path(path)}: no torch checkpoint begins with {start!r}, whatever this file is called.",
+                hint="The file may be damaged, or a web page that was saved in place of the file.",
+            )
+        archive = read_archive(path, descriptor, size)
+        if archive.find(_PICKLE) is None:
+            raise _other_archive(archive)
+        script = archive.find(_CONSTANTS) is not None
+        vocabulary = Vocabulary(script=script)
+        warnings: list[str] = []
+        reader = _ArchiveReader(archive, descriptor, vocabulary, warnings)
+        root = reader.load(_PICKLE, "data/")
+        if not script:
+            return assemble(path, root, vocabulary, format=FORMAT_NAME, warnings=warnings)
+        constants = reader.load(_CONSTANTS, "constants/")
+        return _assemble_script(path, root, constants, vocabulary, warnings)
+
+
+def _assemble_script(
+    path: Path, root: object, constants: object, vocabulary: Vocabulary, warnings: list[str]
+) -> Checkpoint:
+    """A TorchScript archive: the attributes of its module; the constants of its code stand beside them."""
+    if not isinstance(constants, (list, tuple)) or not constants:
+        selection = Selection("", ("",), (), "the file is a TorchScript module")
+        return assemble(path, root, vocabulary, format=FORMAT_NAME, warnings=warnings, selection=selection)
+    both: dict[object, object] = {
+        "data": root,
+        "constants": {f"c{number}": constant for number, constant in enumerate(constants)},
+    }
+    selection = Selection(
+        "data", ("data", "constants"), ("constants",), "'data' is the TorchScript module, 'constants' are of its code"
+    )
+    return assemble(path, both, vocabulary, format=FORMAT_NAME, warnings=warnings, selection=selection)
+
+
+class _ArchiveReader:
+    """Loads the pickles of an archive, with the entries that they refer to as storages."""
+
+    def __init__(self, archive: ZipArchive, descriptor: int, vocabulary: Vocabulary, warnings: list[str]) -> None:
+        self._archive = archive
+        self._descriptor = descriptor
+        self._vocabulary = vocabulary
+        self._warnings = warnings
+        self._swapped = self._is_big_endian()
+
+    def load(self, name: str, folder: str) -> object:
+        """What a pickle spells. folder: where the storages are that it refers to."""
+        path, entry = self._archive.path, self._archive.require(name)
+        if entry_crc(path, self._descriptor, entry) != entry.crc:
+            reason = "torch wrote none" if not entry.crc else "it was damaged or altered, or torch wrote a wrong one"
+            self._warnings.append(f"{quoted(name)} does not have the CRC that the archive says; {reason}.")
+        stream = Stream(self._descriptor, path, entry.offset, entry.offset + entry.size, entry.name)
+        storages: dict[object, Storage] = {}
+        entries, prefix = self._archive.entries, self._archive.folder + folder
+
+        def storage(identity: object) -> Storage:
+            if type(identity) is tuple and len(identity) == 5:
+                known = storages.get(identity[2]) if type(identity[2]) is str else None
+                if known is None or known.nbytes != _nbytes(identity):
+                    known = storages[identity[2]] = self._storage(identity, prefix, entries)
+                return known
+            return self._storage(identity, prefix, entries)
+
+        machine = Machine(stream, self._vocabulary, storage)
+        value = machine.load()
+        if machine.position != stream.end:
+            self._warnings.append(f"{quoted(name)} goes on for {stream.end - machine.position} bytes after its end.")
+        return value
+
+    def _storage(self, identity: object, prefix: str, entries: dict[str, Entry]) -> Storage:
+        """A storage from its persistent id: ("storage", type, key, device, number of elements)."""
+        path = self._archive.path
+        if not isinstance(identity, tuple) or len(identity) != 5 or identity[0] not in ("storage", b"storage"):
+            raise MalformedCheckpoint(f"{shown_path(path)}: expected the id of a storage, found {found(identity)}.")
+        _, kind, key, _, elements = identity
+        element = storage_element(kind)
+        if element is None:
+            raise UnsupportedFeature(f"{shown_path(path)}: storage {found(key)} is of an unknown type: {kind!r}.")
+        if type(key) is not str or type(elements) is not int or elements < 0:
+            raise MalformedCheckpoint(
+                f"{shown_path(path)}: expected the key and size of a storage, found {found(key)} and {found(elements)}."
+            )
+        entry = entries.get(prefix + key)
+        if entry is None:
+            raise MalformedCheckpoint(f"{shown_path(path)}: storage {quoted(prefix + key)} is not in the archive.")
+        if not entry.stored:
+            self._archive.require(entry.name.removeprefix(self._archive.folder))
+        if entry.size != elements * element.itemsize:
+            raise MalformedCheckpoint(
+                f"{shown_path(path)}: storage {quoted(entry.name)} has {entry.size} bytes, "
+                f"but {elements} elements of {element.label} take {elements * element.itemsize}."
+            )
+        return Storage(key, element, entry.size, path, entry.offset, self._swapped)
+
+    def _is_big_endian(self) -> bool:
+        entry = self._archive.find("byteorder")
+        if entry is None:
+            return False
+        entry = self._archive.require("byteorder")
+        order = read_up_to(self._descriptor, min(entry.size, _MOST_TEXT), entry.offset, self._archive.path)
+        if order not in (b"little", b"big"):
+            raise MalformedCheckpoint(
+                f"{shown_path(self._archive.path)}: {quoted(entry.name)} says {order!r}; expected 'little' or 'big'."
+            )
+        return order == b"big"
+
+
+def _nbytes(identity: tuple[object, ...]) -> int:
+    """The bytes that the id of a storage speaks of, or -1."""
+    element = storage_element(identity[1])
+    elements = identity[4]
+    return elements * element.itemsize if element is not None and type(elements) is int else -1
+
+
+def _other_archive(archive: ZipArchive) -> UnknownFormat | UnsupportedFeature:
+    place = shown_path(archive.path)
+    names = list(archive.entries)
+    if any(name.startswith(archive.folder + "data/weights/") for name in names) or archive.find("archive_format"):
+        return UnsupportedFeature(
+            f"{place} is what torch.export writes, a program; its weights can't be read alone.",
+            hint="Save the state dict of the model beside it: `torch.save(program.state_dict, 'model.pt')`.",
+        )
+    if archive.find("model.json") is not None:
+        return UnsupportedFeature(
+            f"{place} is a TorchScript archive of torch before 1.1.",
+            hint="Load and save it again with a newer torch.",
+        )
+    return UnknownFormat(
+        f"{place} is a zip archive, but none of torch's: it holds no {quoted(archive.folder + _PICKLE)}. "
+        f"It holds {listed(map(quoted, names), 8)}."
+    )

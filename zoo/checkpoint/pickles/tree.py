@@ -1,0 +1,178 @@
+"""Finds the tensors in what a pickle spells, by their paths: "state_dict.layer.weight"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from zoo.checkpoint.describe import quoted
+from zoo.checkpoint.pickles.arrays import Array
+from zoo.checkpoint.pickles.inert import Call, Collection, OddKey
+from zoo.checkpoint.pickles.modules import attributes, is_module, state_of_module
+from zoo.checkpoint.pickles.tensors import Tensor, Unreadable
+from zoo.checkpoint.select import Branch, is_set_aside
+
+__all__ = ["Leaf", "Tree", "walk"]
+
+Leaf: TypeAlias = Tensor | Array | Unreadable
+
+_DEEPEST: Final = 200
+_LONGEST_NAME: Final = 4096
+_MOST_CHARACTERS: Final = 2**28
+_LONE_NAME: Final = "tensor"
+
+
+@dataclass(slots=True)
+class Tree:
+    """leaves: (path, tensor), in the order of the file. unlisted: path -> why a tensor there has no name of its own."""
+
+    top: Branch
+    leaves: list[tuple[str, Leaf]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class _TooManyPaths(Exception):
+    """Shared containers spell far more paths than there are objects."""
+
+
+def walk(root: object) -> Tree:
+    """List all tensors below an object. A container that is reached by two paths is listed under both of them, as a
+    state dict has it; where that would take forever, under the first alone.
+    """
+    try:
+        return _walk(root, once=False)
+    except _TooManyPaths:
+        tree = _walk(root, once=True)
+        tree.warnings.append(
+            "Its containers hold each other in so many ways that each is listed only once, under its first path."
+        )
+        return tree
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A container that is being walked. prefix: of the names in it."""
+
+    identity: int
+    branch: Branch
+    prefix: str
+    rest: Iterator[tuple[object, object]]
+
+
+def _walk(root: object, *, once: bool) -> Tree:
+    tree = Tree(Branch("", ""))
+    if isinstance(root, (Tensor, Array, Unreadable)):
+        _add(tree, tree.top, _LONE_NAME, _LONE_NAME, root)
+        tree.top.close(None)
+        return tree
+    seen: set[int] = set()
+    on_path: set[int] = set()
+    first_visits = repeated = characters = 0
+    cycles = deep = long = 0
+    # Objects stay alive through the root, so that an identity means one object only; the rest are kept here.
+    frames: list[_Frame] = []
+    pending: tuple[object, Branch, str] | None = (root, tree.top, "")
+    while True:
+        if pending is not None:
+            value, branch, prefix = pending
+            pending = None
+            identity = id(value)
+            members, count = _members(value, branch)
+            if identity in seen:
+                repeated += count + 1
+                if repeated > 4 * first_visits + 100_000:
+                    raise _TooManyPaths
+            else:
+                first_visits += count + 1
+                seen.add(identity)
+            on_path.add(identity)
+            frames.append(_Frame(identity, branch, prefix, iter(members)))
+        if not frames:
+            break
+        frame = frames[-1]
+        prefix, branch = frame.prefix, frame.branch
+        for key, child in frame.rest:
+            kind = type(child)
+            if isinstance(child, (Tensor, Array, Unreadable)):
+                part = key if type(key) is str else _part(key)
+                name = prefix + part
+                characters += len(name)
+                if len(name) > _LONGEST_NAME or characters > _MOST_CHARACTERS:
+                    long += 1
+                else:
+                    _add(tree, branch, part, name, child)
+            elif kind is dict or kind is list or kind is tuple or kind is Call or kind is Collection:
+                if not child:
+                    continue
+                if id(child) in on_path:
+                    cycles += 1
+                    continue
+                if once and id(child) in seen:
+                    continue
+                part = key if type(key) is str else _part(key)
+                characters += len(prefix) + len(part)
+                if len(frames) >= _DEEPEST:
+                    deep += 1
+                elif len(prefix) + len(part) > _LONGEST_NAME or characters > _MOST_CHARACTERS:
+                    long += 1
+                else:
+                    path = prefix + part
+                    pending = (child, Branch(path, part), f"{path}.")
+                    break
+        if pending is None:
+            frames.pop()
+            on_path.discard(frame.identity)
+            frame.branch.close(frames[-1].branch if frames else None)
+    if cycles:
+        tree.warnings.append(f"Its containers hold themselves, in {cycles} places; there they are not followed.")
+    if deep:
+        tree.warnings.append(f"What is nested more than {_DEEPEST} levels deep is not listed.")
+    if long:
+        tree.warnings.append(f"{long} paths are not listed: they are longer than {_LONGEST_NAME} characters.")
+    return tree
+
+
+def _add(tree: Tree, branch: Branch, part: str, name: str, leaf: Leaf) -> None:
+    tree.leaves.append((name, leaf))
+    branch.leaves.append(name)
+    if is_set_aside(part):
+        return
+    if isinstance(leaf, Tensor):
+        if not leaf.is_scalar:
+            branch.weights += 1
+    elif isinstance(leaf, Array):
+        if not leaf.is_scalar:
+            branch.arrays += 1
+    else:
+        branch.weights += 1
+
+
+def _members(value: object, branch: Branch) -> tuple[Iterable[tuple[object, object]], int]:
+    """The keys and values of a container, and about how many they are."""
+    if isinstance(value, dict):
+        branch.is_optimizer = "state" in value and "param_groups" in value
+        return value.items(), len(value)
+    if isinstance(value, (list, tuple)):
+        return enumerate(value), len(value)
+    if isinstance(value, Collection):
+        return enumerate(value.items), len(value.items)
+    if isinstance(value, Call):
+        branch.is_module = is_module(value)
+        members = list(state_of_module(value) if branch.is_module else attributes(value))
+        return members, len(members)
+    return (), 0
+
+
+def _part(key: object) -> str:
+    """How a key that is no text stands in a path."""
+    if isinstance(key, OddKey):
+        value = key.value
+        if isinstance(value, (int, float)):
+            return repr(value)[:40]
+        if isinstance(value, tuple) and len(value) < 8 and all(isinstance(item, (int, float, str)) for item in value):
+            return quoted(",".join(str(item)[:40] for item in value))
+        return f"<{type(value).__name__}>"
+    if isinstance(key, bytes):
+        return key.decode("utf-8", "backslashreplace")
+    return str(key)
