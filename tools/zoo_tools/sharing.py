@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 
 from zoo.checkpoint import Checkpoint, EncodedBytes, TensorRecord
@@ -39,36 +39,39 @@ def overlapping_groups(records: Iterable[TensorRecord]) -> tuple[tuple[tuple[str
     """The names of tensors that share bytes of a file, group by group; and for each file how many bytes its tensors
     count more than once (a view that reads over others' elements between its own is counted with what it skips).
 
-    records: without repetitions of tied tensors.
+    records: without repetitions of tied tensors. Groups and names are in their order.
     """
-    by_file: dict[Path, list[tuple[int, int, TensorRecord]]] = defaultdict(list)
-    for record in records:
+    spans: dict[Path, list[tuple[int, int, int, TensorRecord]]] = defaultdict(list)
+    for number, record in enumerate(records):
         if record.data.nbytes:
             begin = record.data.offset
-            by_file[record.data.path].append((begin, begin + record.data.nbytes, record))
-    groups: list[tuple[str, ...]] = []
+            spans[record.data.path].append((begin, begin + record.data.nbytes, number, record))
+    groups: list[list[tuple[int, TensorRecord]]] = []
     shared: dict[Path, int] = {}
-    for path, spans in by_file.items():
-        spans.sort(key=lambda span: span[:2])
-        group: list[TensorRecord] = []
-        start = reach = 0
-        for begin, end, record in spans:
-            if group and begin >= reach:
-                _close(group, reach - start, groups, shared, path)
-                group = []
-            if not group:
-                start, reach = begin, end
-            group.append(record)
-            reach = max(reach, end)
-        _close(group, reach - start, groups, shared, path)
-    return tuple(groups), shared
+    for path, in_file in spans.items():
+        in_file.sort(key=lambda span: span[:3])
+        for start, end, group in _chains(in_file):
+            if len(group) > 1:
+                groups.append(sorted(group, key=lambda member: member[0]))
+                counted = sum(bytes_in_file(record) for _, record in group)
+                shared[path] = shared.get(path, 0) + max(0, counted - (end - start))
+    groups.sort(key=lambda group: group[0][0])
+    return tuple(tuple(record.name for _, record in group) for group in groups), shared
 
 
-def _close(
-    group: list[TensorRecord], span: int, groups: list[tuple[str, ...]], shared: dict[Path, int], path: Path
-) -> None:
-    if len(group) == 1:
-        return
-    groups.append(tuple(record.name for record in group))
-    counted = sum(map(bytes_in_file, group))
-    shared[path] = shared.get(path, 0) + max(0, counted - span)
+def _chains(
+    spans: Iterable[tuple[int, int, int, TensorRecord]],
+) -> Iterator[tuple[int, int, list[tuple[int, TensorRecord]]]]:
+    """Sorted spans, those that overlap one after another together: (begin, end, [(number, record), ...])."""
+    group: list[tuple[int, TensorRecord]] = []
+    start = reach = 0
+    for begin, end, number, record in spans:
+        if group and begin >= reach:
+            yield start, reach, group
+            group = []
+        if not group:
+            start, reach = begin, end
+        group.append((number, record))
+        reach = max(reach, end)
+    if group:
+        yield start, reach, group

@@ -73,7 +73,7 @@ def fold(tensors: Iterable[TensorReport]) -> Branch:
         node.tensor = tensor
     seen: dict[Hashable, int] = {}
     _sign(root, seen)
-    return _branch(root, "", "", 1, 1)
+    return _branch(root, "", None, 1, 1)
 
 
 @dataclass(slots=True)
@@ -92,20 +92,20 @@ def _sign(node: _Node, seen: dict[Hashable, int]) -> int:
     return node.signature
 
 
-def _branch(node: _Node, label: str, path: str, copies: int, multiple: int) -> Branch:
+def _branch(node: _Node, label: str, path: str | None, copies: int, multiple: int) -> Branch:
     """multiple: how many of the node there are, with the copies of all prefixes above it."""
     children = tuple(
-        _branch(child, part, f"{path}.{part}" if path else part, run, multiple * run)
+        _branch(child, part, part if path is None else f"{path}.{part}", run, multiple * run)
         for part, child, run in _runs(node)
     )
     tensor = node.tensor
-    if label and tensor is None and len(children) == 1:
+    if path is not None and tensor is None and len(children) == 1:
         # A chain of prefixes with nothing but one another in them reads best as one.
         return replace(children[0], label=f"{label}.{children[0].label}", copies=copies * children[0].copies)
     stored = tensor if tensor is not None and tensor.tied_to is None else None
     return Branch(
         label=label,
-        path=path,
+        path=path or "",
         copies=copies,
         tensors=sum(child.tensors for child in children) + (multiple if tensor else 0),
         elements=sum(child.elements for child in children) + (multiple * stored.elements if stored else 0),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli.output import Section, is_terminal, json_option, json_text, print_json, print_sections
-from zoo.cli.wording import count, plural, size
-from zoo_tools.cli.rows import print_rows
+from zoo.cli.wording import count, plural, scaled_size, size
+from zoo_tools.cli.columns import print_columns
 from zoo_tools.cli.writing import write_page
 from zoo_tools.inspection import InspectReport, TensorReport, inspect
+
+if TYPE_CHECKING:
+    from zoo_tools.tree import Branch
 
 __all__ = ["command"]
 
@@ -61,7 +65,10 @@ def command(
     print_sections(_summary(report, page))
     if pattern is not None:
         print_sections([Section("matching", "", None, _matching(tensors))])
-    print_rows(_tree(tensors, depth) if as_tree else _list(tensors))
+    if as_tree:
+        _print_tree(tensors, depth)
+    else:
+        _print_list(tensors)
 
 
 def _print_json(report: InspectReport, tensors: Sequence[TensorReport], as_tree: bool, depth: int | None) -> None:
@@ -154,36 +161,65 @@ def _matching(tensors: Sequence[TensorReport]) -> list[tuple[str, str]]:
     ]
 
 
-def _list(tensors: Sequence[TensorReport]) -> Section:
-    several = len({tensor.file for tensor in tensors}) > 1 or not is_terminal(sys.stdout)
-    columns = ("name", "dtype", "shape", "bytes", *(("file",) if several else ()))
+def _print_list(tensors: Sequence[TensorReport]) -> None:
+    if is_terminal(sys.stdout):
+        shown = [
+            (scaled_size(tensor.nbytes), tensor.stored_as, json_text(list(tensor.shape)), tensor.name + _tie(tensor))
+            for tensor in tensors
+        ]
+        print_columns("Tensors", ("bytes", "dtype", "shape", "name"), shown, left=(1, 2, 3))
+        return
     rows = [
         (
             tensor.name,
             tensor.stored_as,
             json_text(list(tensor.shape)),
-            size(tensor.nbytes),
-            *((tensor.file.name,) if several else ()),
+            str(tensor.nbytes),
+            tensor.file.name,
+            tensor.tied_to or "-",
         )
         for tensor in tensors
     ]
-    return Section("tensor", "Tensors", columns, rows)
+    print_sections([Section("tensor", "", ("name", "dtype", "shape", "bytes", "file", "tied to"), rows)])
 
 
-def _tree(tensors: Sequence[TensorReport], depth: int | None) -> Section:
+def _print_tree(tensors: Sequence[TensorReport], depth: int | None) -> None:
     from zoo_tools.tree import fold
 
     root = fold(tensors)
-    indent = "  " if is_terminal(sys.stdout) else ""
-    rows = []
-    for level, branch in root.walk(depth):
-        name = indent * level + branch.label if indent else branch.path
-        shape = "" if branch.shape is None else json_text(list(branch.shape))
-        if branch.tied_to is not None:
-            shape += f" = {branch.tied_to}"
-        part = f"{branch.nbytes / root.nbytes:.1%}" if root.nbytes else ""
-        rows.append((name, branch.stored_as or "", shape, str(branch.tensors), size(branch.nbytes), part))
-    return Section("tree", "Tensors by prefix", ("name", "dtype", "shape", "tensors", "bytes", "share"), rows)
+    branches = list(root.walk(depth))
+    if is_terminal(sys.stdout):
+        shown = [
+            (
+                scaled_size(branch.nbytes),
+                f"{branch.nbytes / root.nbytes:.1%}" if root.nbytes else "",
+                f"{branch.tensors:,}",
+                f"{'  ' * level}{branch.label}{_kind(branch)}{_tie(branch)}",
+            )
+            for level, branch in branches
+        ]
+        print_columns("Tensors by prefix", ("bytes", "share", "tensors", "name"), shown, left=(3,))
+        return
+    rows = [
+        (
+            branch.path,
+            branch.stored_as or "-",
+            "-" if branch.shape is None else json_text(list(branch.shape)),
+            str(branch.tensors),
+            str(branch.nbytes),
+            branch.tied_to or "-",
+        )
+        for _, branch in branches
+    ]
+    print_sections([Section("tree", "", ("name", "dtype", "shape", "tensors", "bytes", "tied to"), rows)])
+
+
+def _kind(branch: Branch) -> str:
+    return "" if branch.shape is None else f"  {branch.stored_as} {json_text(list(branch.shape))}"
+
+
+def _tie(item: TensorReport | Branch) -> str:
+    return "" if item.tied_to is None else f"  = {item.tied_to}"
 
 
 def _label(key: str) -> str:
