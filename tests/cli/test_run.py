@@ -93,6 +93,11 @@ def test_a_file_that_is_not_there_is_an_error(generate):
     assert finished.exit_code == 1 and finished.stderr.startswith("zoo: error: ")
 
 
+def test_a_file_that_is_not_there_is_told_of_before_a_model_is_loaded(zoo_here):
+    finished = zoo_here("run", "text-generation", "/no/such/model", "--file", "/no/such/file")
+    assert finished.exit_code == 1 and "/no/such/file" in finished.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -208,6 +213,13 @@ def test_on_a_terminal_the_text_follows_its_beginning(terminal, talker):
     screen = terminal("run", "text-generation", str(talker), "Once upon", "--max-new-tokens=5", NO_COLOR="1")
     assert screen.exit_code() == 0
     assert "Once upon" in screen.screen
+
+
+@pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}])
+def test_a_beginning_is_shown_without_what_a_terminal_would_act_on(terminal, talker, variables):
+    screen = terminal("run", "text-generation", str(talker), "Once\x1b[2J upon", "--max-new-tokens=5", **variables)
+    assert screen.exit_code() == 0
+    assert "\x1b[2J" not in screen.screen
 
 
 def test_ctrl_c_ends_it_with_the_exit_code_of_an_interrupt(terminal, talker):

@@ -54,7 +54,7 @@ TOKEN = {"content": "<x>", "special": True}
     ("name", "content", "complaint"),
     [
         ("tokenizer_config.json", "{", r"tokenizer_config\.json is not valid JSON"),
-        ("tokenizer_config.json", "[]", r"tokenizer_config\.json holds a JSON list"),
+        ("tokenizer_config.json", "[]", r"tokenizer_config\.json: expected an object, found the array"),
         ("special_tokens_map.json", "nonsense", r"special_tokens_map\.json is not valid JSON"),
         ("tokenizer_config.json", {"eos_token": 5}, "field 'eos_token': a token was expected.* found 5"),
         ("tokenizer_config.json", {"pad_token": {"text": "x"}}, "field 'pad_token'"),

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from zoo.checkpoint.describe import shown_path
-from zoo.checkpoint.files import DirectoryFiles
+from zoo.checkpoint.files import DirectoryFiles, read_regular
 from zoo.checkpoint.publication import COMMITTED, FILES_FOLDER, WORK_FOLDER, read_publication
 from zoo.errors import CheckpointError
 
@@ -46,5 +46,4 @@ class ModelDirectory(DirectoryFiles):
     def read(self, name: str) -> bytes | None:
         if self._unfinished is not None and name in self._unfinished.removed:
             return None
-        path = self.path(name)
-        return path.read_bytes() if os.path.isfile(path) else None
+        return read_regular(self.path(name))

@@ -4,14 +4,24 @@ a checkpoint.
 
 from __future__ import annotations
 
-import json
+import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from zoo.errors import MalformedCheckpoint
+from zoo.checkpoint.describe import quoted, shown_path
+from zoo.checkpoint.regular_file import open_regular, read_up_to
+from zoo.checkpoint.strict_json import first_repeated, parse_object
+from zoo.errors import CheckpointError, MalformedCheckpoint
 
-__all__ = ["EMPTY_FILES", "DirectoryFiles", "MemoryFiles", "ModelFiles", "read_json"]
+__all__ = ["EMPTY_FILES", "DirectoryFiles", "MemoryFiles", "ModelFiles", "read_json", "read_regular"]
+
+MAX_FILE_BYTES = 2**29
+"""Many times the largest tokenizer. It is read as a whole, so that something must bound it."""
+
+MAX_JSON_BYTES = 2**25
+"""Many times the longest configuration."""
 
 
 class ModelFiles(Protocol):
@@ -42,11 +52,14 @@ class DirectoryFiles:
         return str(self.directory)
 
     def names(self) -> tuple[str, ...]:
-        return tuple(sorted(path.name for path in self.directory.iterdir() if path.is_file()))
+        try:
+            with os.scandir(self.directory) as entries:
+                return tuple(sorted(entry.name for entry in entries if os.path.isfile(entry)))
+        except OSError as error:
+            raise CheckpointError(f"{shown_path(self.directory)} can't be listed: {error.strerror}.") from error
 
     def read(self, name: str) -> bytes | None:
-        path = self.directory / name
-        return path.read_bytes() if path.is_file() else None
+        return read_regular(self.directory / name)
 
 
 class MemoryFiles:
@@ -76,23 +89,34 @@ EMPTY_FILES: ModelFiles = MemoryFiles("(no files)", {})
 def read_json(files: ModelFiles, name: str) -> dict[str, Any] | None:
     """The JSON object in a file, or None when there is no such file.
 
-    Raises MalformedCheckpoint, with the place, when it is not UTF-8 JSON or not an object.
+    Raises MalformedCheckpoint, with the place, when it is not UTF-8 JSON, not an object, or has a key twice.
     """
     content = files.read(name)
     if content is None:
         return None
+    place = f"{files.location}: {name}"
+    if len(content) > MAX_JSON_BYTES:
+        raise MalformedCheckpoint(f"{place} is {len(content)} bytes long; at most {MAX_JSON_BYTES} are read.")
+    values = parse_object(content, place=place)
+    repeated = first_repeated(values)
+    if repeated is not None:
+        raise MalformedCheckpoint(f"{place} holds the key {quoted(repeated)} twice in one object.")
+    return values
+
+
+def read_regular(path: Path) -> bytes | None:
+    """The contents of a small file; None when there is none, or something else in its place.
+
+    Raises CheckpointError for a file that can't be read or is too large to be one of these.
+    """
     try:
-        value = json.loads(content)
-    except UnicodeDecodeError as error:
-        raise MalformedCheckpoint(f"{files.location}: {name} is not UTF-8: {error}.") from error
-    except json.JSONDecodeError as error:
-        raise MalformedCheckpoint(
-            f"{files.location}: {name} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-        ) from error
-    except RecursionError as error:
-        raise MalformedCheckpoint(f"{files.location}: {name} is nested too deeply.") from error
-    if not isinstance(value, dict):
-        raise MalformedCheckpoint(
-            f"{files.location}: {name} holds a JSON {type(value).__name__}; an object was expected."
-        )
-    return value
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        pass  # opening it will say the same, in the words of an error of ours
+    with open_regular(path) as (descriptor, size):
+        if size > MAX_FILE_BYTES:
+            raise MalformedCheckpoint(f"{shown_path(path)} is {size} bytes long; at most {MAX_FILE_BYTES} are read.")
+        return read_up_to(descriptor, size, 0, path)

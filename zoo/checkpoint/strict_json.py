@@ -8,7 +8,12 @@ from typing import Any
 from zoo.checkpoint.describe import found, quoted
 from zoo.errors import MalformedCheckpoint
 
-__all__ = ["RepeatedKey", "parse_object"]
+__all__ = ["RepeatedKey", "first_repeated", "parse_object"]
+
+# An object or array takes two bytes to write and 25 times as much to hold. A header needs three for each tensor, which
+# take it 40 bytes at the least, and other files fewer; what has many more of them is made to fill the memory.
+_FREE_CONTAINERS = 200_000
+_BYTES_PER_CONTAINER = 12
 
 
 class RepeatedKey(dict[str, Any]):
@@ -25,6 +30,11 @@ def parse_object(content: bytes, *, place: str, offset: int = 0) -> dict[str, An
     Raises MalformedCheckpoint for anything but an object of distinct keys at the top. Deeper objects with repeated
     keys come out as RepeatedKey; the caller, who knows what they are, refuses them.
     """
+    containers = content.count(b"{") + content.count(b"[")
+    if containers > _FREE_CONTAINERS + len(content) // _BYTES_PER_CONTAINER:
+        raise MalformedCheckpoint(
+            f"{place} holds {containers} objects and arrays in {len(content)} bytes, more than it can have a use for."
+        )
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
@@ -32,8 +42,10 @@ def parse_object(content: bytes, *, place: str, offset: int = 0) -> dict[str, An
     try:
         value = json.loads(text, object_pairs_hook=_distinct, parse_int=_integer if "-0" in text else None)
     except json.JSONDecodeError as error:
-        position = offset + len(text[: error.pos].encode())
-        raise MalformedCheckpoint(f"{place} is not valid JSON: {error.msg} at byte {position}.") from error
+        position = f"byte {offset + len(text[: error.pos].encode())}"
+        if "\n" in text:
+            position += f", line {error.lineno}, column {error.colno}"
+        raise MalformedCheckpoint(f"{place} is not valid JSON: {error.msg} at {position}.") from error
     except RecursionError as error:
         raise MalformedCheckpoint(f"{place} is nested too deeply.") from error
     except ValueError as error:
@@ -44,6 +56,20 @@ def parse_object(content: bytes, *, place: str, offset: int = 0) -> dict[str, An
     if not isinstance(value, dict):
         raise MalformedCheckpoint(f"{place}: expected an object, found {found(value)}.")
     return value
+
+
+def first_repeated(value: object) -> str | None:
+    """A key that stands twice in one of the objects, however deep, of what `parse_object` returned; None usually."""
+    remaining = [value]
+    while remaining:
+        each = remaining.pop()
+        if isinstance(each, RepeatedKey):
+            return each.key
+        if isinstance(each, dict):
+            remaining += each.values()
+        elif isinstance(each, list):
+            remaining += each
+    return None
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

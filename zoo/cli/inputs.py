@@ -25,7 +25,9 @@ def read_inputs(arguments: Sequence[str], file: str | None) -> Iterator[str]:
     if file is None and arguments and arguments != ("-",):
         return iter(arguments)
     if file is not None and file != "-":
-        return _lines_of_file(Path(file))
+        # Opened now, so that a file that is not there is told of before a model is loaded.
+        stream = click.get_current_context().with_resource(Path(file).open(encoding="utf-8-sig"))  # noqa: SIM115
+        return _lines(stream, file)
     if not arguments and file is None and is_terminal(sys.stdin):
         raise click.UsageError("No input. Give it as an argument, with --file, or on standard input.")
     return _lines(sys.stdin, "standard input")
@@ -36,11 +38,6 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     remaining = iter(items)
     while batch := list(itertools.islice(remaining, size)):
         yield batch
-
-
-def _lines_of_file(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8-sig") as stream:
-        yield from _lines(stream, str(path))
 
 
 def _lines(stream: Iterable[str], name: str) -> Iterator[str]:

@@ -69,11 +69,12 @@ def command(
     if stream and as_json:
         raise click.UsageError("--stream and --json exclude each other: an object is printed when it is complete.")
     items = read_inputs(inputs, file)
-    name = registry().tasks.get(task).spec.name
+    entry = registry().tasks.get(task)
+    name = entry.spec.name
     chosen = given(top=top, **settings)
     with progress_bar(f"Loading {reference}") as progress:
         load_options = given(dtype=dtype, device=device, attention=attention, progress=progress)
-        pipeline = zoo.pipeline(name, reference, **load_options)
+        pipeline = zoo.pipeline(entry.full_name, reference, **load_options)
     check_settings(name, pipeline, chosen)
     can_stream = hasattr(pipeline, "stream")
     if stream and not can_stream:
@@ -91,7 +92,8 @@ def _run_streaming(pipeline: Any, items: Iterable[str], settings: Mapping[str, A
         if number and is_terminal(sys.stdout):
             click.echo()
         if is_terminal(sys.stdout):
-            click.echo(click.style(without_controls(item), dim=True) if has_colours(sys.stdout) else item, nl=False)
+            shown = without_controls(item)
+            click.echo(click.style(shown, dim=True) if has_colours(sys.stdout) else shown, nl=False)
         for piece in pipeline.stream(item, **settings):
             click.echo(without_controls(piece), nl=False)
         click.echo()
