@@ -63,7 +63,8 @@ def write(path, model, *, divisors=None, leave_out=(), **metadata):
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    if "llama__rope__freq_base" not in metadata:
+        writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     for key, value in metadata.items():
         writer.add_key_value(key.replace("__", "."), *value)
     for name, parameter in model.named_parameters():
@@ -85,7 +86,9 @@ def write(path, model, *, divisors=None, leave_out=(), **metadata):
         if stored not in leave_out:
             writer.add_tensor(stored, np.ascontiguousarray(values))
     if divisors is not None:
-        writer.add_tensor("rope_freqs.weight", divisors.astype(np.float32))
+        writer.add_tensor(
+            "rope_freqs.weight", divisors if divisors.dtype == np.float16 else divisors.astype(np.float32)
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -135,6 +138,55 @@ def test_divisors_of_another_scaling_are_refused(tmp_path):
     divisors = llama3_divisors(theirs.config) + np.array([0, 0, 0.5, 0])
     with pytest.raises(zoo.UnsupportedFeature, match=r"rope_freqs\.weight"):
         zoo.load(write(tmp_path / "model.gguf", theirs, divisors=divisors))
+
+
+@pytest.mark.parametrize(
+    ("divisors", "said"),
+    [
+        (np.array([], np.float32), r"F32 of shape \[0\]"),
+        (np.ones(8, np.float32), r"F32 of shape \[8\]; F32 of shape \[4\]"),
+        (np.ones((2, 2), np.float32), r"F32 of shape \[2, 2\]"),
+        (np.ones(4, np.float16), r"F16 of shape \[4\]"),
+        (np.zeros(4, np.float32), "holds 0.0 at 0"),
+        (np.array([1, -1, 1, 1], np.float32), "holds -1.0 at 1"),
+        (np.array([1, 1, np.nan, 1], np.float32), "holds nan at 2"),
+        (np.array([1, 1, 1, np.inf], np.float32), "holds inf at 3"),
+    ],
+)
+def test_what_can_be_no_divisors_is_refused(tmp_path, divisors, said):
+    with pytest.raises(zoo.ConfigError, match=rf"'rope_freqs\.weight'.*{said}"):
+        zoo.load(write(tmp_path / "model.gguf", reference(), divisors=divisors))
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        ("10000", gguf.GGUFValueType.STRING),
+        (0.0, gguf.GGUFValueType.FLOAT32),
+        (-1.0, gguf.GGUFValueType.FLOAT32),
+        (float("inf"), gguf.GGUFValueType.FLOAT32),
+    ],
+)
+def test_a_rotary_base_that_is_none_is_refused_before_divisors_are_compared(tmp_path, base):
+    path = write(tmp_path / "model.gguf", reference(), divisors=np.ones(4), llama__rope__freq_base=base)
+    with pytest.raises(zoo.ConfigError, match="rope_theta"):
+        zoo.load(path)
+
+
+def test_an_embedding_that_is_no_matrix_is_refused(tmp_path):
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
+    for add in (writer.add_embedding_length, writer.add_feed_forward_length, writer.add_block_count):
+        add(4)
+    writer.add_head_count(2)
+    writer.add_context_length(8)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tensor("token_embd.weight", np.array(1.0, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(zoo.ConfigError, match=r"'token_embd\.weight' has the shape \[\]"):
+        zoo.load(tmp_path / "model.gguf")
 
 
 def test_linear_scaling_is_read(tmp_path):

@@ -17,6 +17,9 @@ MAX_LAYERS = 1000
 MAX_SIZE = 2**31 - 1
 """More than any dimension of a Llama; what is larger overflows the sizes of tensors."""
 
+MAX_HEAD_WIDTH = 2**16
+"""More channels than any head has; the rotary frequencies are computed one by one."""
+
 ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta")
 """The keys of config.json that RopeConfig is read from, in all spellings."""
 
@@ -111,6 +114,8 @@ class LlamaConfig(TypedConfig):
                 "num_key_value_heads",
                 f"{self.key_value_heads} does not divide num_attention_heads, {self.num_attention_heads}",
             )
+        if self.head_width > MAX_HEAD_WIDTH:
+            raise self.invalid("head_dim", f"must be at most {MAX_HEAD_WIDTH}, found {self.head_width}")
         if self.head_width % 2:
             raise self.invalid("head_dim", f"must be even for the rotary embedding, found {self.head_width}")
 

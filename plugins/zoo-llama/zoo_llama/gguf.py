@@ -6,7 +6,7 @@ import math
 import struct
 from typing import Any
 
-from zoo.checkpoint import read_bytes
+from zoo.checkpoint import DType, TensorRecord, read_bytes
 from zoo.errors import ConfigError, UnsupportedFeature
 from zoo.interfaces import LayoutConfigs, ModelMetadata
 from zoo.tasks.head_configs import CausalLMHeadConfig
@@ -42,8 +42,7 @@ def read_config(metadata: ModelMetadata) -> LayoutConfigs:
     for theirs, ours in _OPTIONAL.items():
         if f"llama.{theirs}" in metadata.metadata:
             values[ours] = _shortest(metadata.metadata[f"llama.{theirs}"])
-    embedding = metadata.tensors.get("token_embd.weight")
-    values["vocab_size"] = embedding.shape[0] if embedding is not None else _required(metadata, "llama.vocab_size")
+    values["vocab_size"] = _vocab_size(metadata)
     values["tie_word_embeddings"] = "output.weight" not in metadata.tensors
     values["attention_bias"] = "blk.0.attn_q.bias" in metadata.tensors
     values["mlp_bias"] = "blk.0.ffn_up.bias" in metadata.tensors
@@ -53,9 +52,12 @@ def read_config(metadata: ModelMetadata) -> LayoutConfigs:
             values[f"{'pad' if token == 'padding' else token}_token_id"] = number
     if metadata.metadata.get("llama.expert_count", 0):
         raise UnsupportedFeature(f"{metadata.location}: this is a mixture of experts, which 'llama' is not.")
-    rope = _rope_parameters(metadata, values)
-    values["rope_parameters"] = rope | {"rope_theta": values.pop("rope_theta", 10000.0)}
+    values["rope_parameters"] = _rope_parameters(metadata) | {"rope_theta": values.pop("rope_theta", 10000.0)}
     config = LlamaConfig.from_hub(values)
+    divisors = metadata.tensors.get("rope_freqs.weight")
+    if divisors is not None:
+        scaling = _llama3(metadata, _divisors(metadata, divisors, config), config.rope.rope_theta)
+        config = LlamaConfig.from_hub(values | {"rope_parameters": values["rope_parameters"] | scaling})
     head = CausalLMHeadConfig(vocab_size=config.vocab_size, tied=config.tie_word_embeddings)
     return LayoutConfigs(architecture=config, head=head)
 
@@ -79,10 +81,21 @@ def _shortest(value: Any) -> Any:
     )
 
 
-def _rope_parameters(metadata: ModelMetadata, values: dict[str, Any]) -> dict[str, Any]:
-    factors = metadata.tensors.get("rope_freqs.weight")
-    if factors is not None:
-        return _llama3(metadata, b"".join(bytes(chunk) for chunk in read_bytes(factors)), values)
+def _vocab_size(metadata: ModelMetadata) -> Any:
+    embedding = metadata.tensors.get("token_embd.weight")
+    if embedding is None:
+        return _required(metadata, "llama.vocab_size")
+    if len(embedding.shape) != 2:
+        raise ConfigError(
+            f"{metadata.location}: tensor 'token_embd.weight' has the shape {list(embedding.shape)}; "
+            "[vocabulary, channels] was expected."
+        )
+    return embedding.shape[0]
+
+
+def _rope_parameters(metadata: ModelMetadata) -> dict[str, Any]:
+    if "rope_freqs.weight" in metadata.tensors:
+        return {"rope_type": "default"}  # which that tensor will replace
     scaling = metadata.metadata.get("llama.rope.scaling.type", "none")
     factor = metadata.metadata.get("llama.rope.scaling.factor")
     if factor is None:
@@ -97,13 +110,29 @@ def _rope_parameters(metadata: ModelMetadata, values: dict[str, Any]) -> dict[st
     return {"rope_type": "linear", "factor": factor}
 
 
-def _llama3(metadata: ModelMetadata, content: bytes, values: dict[str, Any]) -> dict[str, Any]:
+def _divisors(metadata: ModelMetadata, record: TensorRecord, config: LlamaConfig) -> tuple[float, ...]:
+    """The values of the only tensor that is read for a configuration, checked first: it is to be as small as this."""
+    expected = (config.head_width // 2,)
+    if record.dtype is not DType.F32 or record.shape != expected:
+        raise ConfigError(
+            f"{metadata.location}: tensor 'rope_freqs.weight' is {record.dtype.name} of shape {list(record.shape)}; "
+            f"F32 of shape {list(expected)}, one for each pair of channels of a head, was expected."
+        )
+    content = b"".join(bytes(chunk) for chunk in read_bytes(record))
+    values = struct.unpack(f"<{expected[0]}f", content)
+    for index, value in enumerate(values):
+        if not (math.isfinite(value) and value > 0):
+            raise ConfigError(
+                f"{metadata.location}: tensor 'rope_freqs.weight' holds {value} at {index}; divisors are above 0."
+            )
+    return values
+
+
+def _llama3(metadata: ModelMetadata, divisors: tuple[float, ...], theta: float) -> dict[str, Any]:
     """GGUF keeps Llama 3.1's scaling as one divisor per frequency.
 
     The parameters are found back and proven on every divisor.
     """
-    divisors = struct.unpack(f"<{len(content) // 4}f", content)
-    theta = values.get("rope_theta", 10000.0)
     parameters = {
         "rope_type": "llama3",
         "factor": max(divisors),
@@ -112,7 +141,7 @@ def _llama3(metadata: ModelMetadata, content: bytes, values: dict[str, Any]) -> 
         "original_max_position_embeddings": 8192,
     }
     for index, divisor in enumerate(divisors):
-        turns = 8192 * theta ** (-index / len(divisors)) / (2 * math.pi)
+        turns = 8192 / theta ** (index / len(divisors)) / (2 * math.pi)
         keep = min(max((turns - 1.0) / 3.0, 0.0), 1.0)
         expected = 1 / (keep + (1 - keep) / parameters["factor"])
         if not math.isclose(divisor, expected, rel_tol=1e-3):

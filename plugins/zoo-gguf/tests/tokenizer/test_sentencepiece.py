@@ -121,3 +121,11 @@ def test_what_can_not_be_used_is_refused_by_key(
     keys = {key: value for key, value in (sentencepiece_keys | change).items() if value is not None}
     with pytest.raises(PreprocessorError, match=message):
         side_file(keys, "tokenizer.json")
+
+
+def test_a_token_of_absurd_length_is_refused_and_not_cut_everywhere(sentencepiece_keys, tokenizer_of) -> None:
+    keys = {name: list(value) if isinstance(value, list) else value for name, value in sentencepiece_keys.items()}
+    place = next(index for index, kind in enumerate(keys["tokenizer.ggml.token_type"]) if kind == 1)
+    keys["tokenizer.ggml.tokens"][place] = "a" * 80_000
+    with pytest.raises(PreprocessorError, match=r"'tokenizer\.ggml\.tokens': 'a+'... .*has 80000 characters"):
+        tokenizer_of(keys)

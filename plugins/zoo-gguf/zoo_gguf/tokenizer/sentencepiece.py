@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.checkpoint.describe import quoted
 from zoo_gguf.tokenizer.vocabulary import TokenType, Vocabulary
 
 __all__ = ["sentencepiece_parts"]
 
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
+_LONGEST_TOKEN = 512
+"""Characters. A token is tried at every cut, each of which makes two texts of it."""
+
 _NEVER_MERGED = (TokenType.UNKNOWN, TokenType.CONTROL, TokenType.BYTE)
 
 
@@ -54,6 +58,11 @@ def _merges_from_scores(vocabulary: Vocabulary) -> list[tuple[str, str]]:
     for token, score, kind in zip(vocabulary.tokens, scores, vocabulary.types, strict=True):
         if kind in _NEVER_MERGED:
             continue
+        if len(token) > _LONGEST_TOKEN:
+            raise vocabulary.error(
+                "tokens",
+                f"{quoted(token)} is too long for a token; at most {_LONGEST_TOKEN} characters were expected.",
+            )
         for cut in range(1, len(token)):
             left, right = token[:cut], token[cut:]
             if left in ids and right in ids:
