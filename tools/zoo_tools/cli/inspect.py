@@ -98,6 +98,7 @@ def _summary(report: InspectReport, page: str | None) -> Iterator[Section]:
     if report.code is not None:
         uses = sorted(report.code.globals, key=lambda use: (use.verdict != "code", use.dotted))
         rows = [(use.dotted, _VERDICTS[use.verdict], "called" if use.called else "named") for use in uses]
+        rows = _cut(rows)
         if rows:
             yield Section("global", "Globals that the pickle names", ("global", "is", "use"), rows)
     if report.unsupported:
@@ -123,9 +124,16 @@ def _summary(report: InspectReport, page: str | None) -> Iterator[Section]:
         yield Section("metadata", "Metadata", None, list(_metadata(report.metadata)))
 
 
+def _cut(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """What a person wants to see of a long list."""
+    if not is_terminal(sys.stdout) or len(rows) <= FEW:
+        return rows
+    return [*rows[:FEW], (f"and {len(rows) - FEW:,} more, which --json lists", "", "")]
+
+
 def _selection(report: InspectReport) -> Iterator[tuple[str, str]]:
     selection = report.selection
-    if selection is None or (not selection.path and not selection.candidates and not selection.left_out):
+    if selection is None or (selection.path == "" and not selection.left_out):
         return
     if selection.path:
         yield "model", selection.path
