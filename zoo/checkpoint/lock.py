@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from zoo.checkpoint.describe import shown_path
@@ -55,13 +56,15 @@ class WorkFolder:
         finally:
             self._close()
 
-    def clear(self) -> None:
-        """Remove all that is in the folder but the lock."""
+    def clear(self, but: Collection[str] = ()) -> None:
+        """Remove all that is in the folder but the lock, and `but` the files and folders of these names."""
         with os.scandir(self.path) as entries:
             for entry in entries:
+                if entry.name in but or entry.name == _LOCK_NAME:
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry)
-                elif entry.name != _LOCK_NAME:
+                else:
                     os.unlink(entry)
 
     def abandon(self) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from zoo.checkpoint.copying import copy_range, ends_early
 from zoo.checkpoint.describe import shown_path
+from zoo.checkpoint.records import StoredBytes
+from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.errors import SaveError
 
 __all__ = ["Buffer", "OutputFile", "make_directories", "saving_errors", "sync_directory"]
@@ -66,17 +70,35 @@ def make_directories(directory: Path, *, sync: bool) -> list[Path]:
 
 
 class OutputFile:
-    """A new file, written from front to back. Small pieces are gathered; large ones go to the system without a copy.
+    """A new file, written from front to back. Small pieces are gathered; large ones go to the system without a copy,
+    and ranges of other files don't even pass through this process.
 
     The process's umask decides about its permissions. Closing without an error flushes it to disk if `sync`.
     Raises SaveError when the system refuses, FileExistsError among its reasons.
     """
 
-    def __init__(self, path: Path, *, size: int = 0, sync: bool) -> None:
-        """size: how long the file will be, if that is known: its space is then claimed at once."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        size: int = 0,
+        sync: bool,
+        copied: Callable[[int], None] | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
+        """size: how long the file will be, if that is known: its space is then claimed at once.
+
+        copied: told how many bytes of ranges were copied since it was told before. meanwhile: called when all bytes are
+        written, while they are flushed to disk; its error is that of closing the file.
+        """
         self._path = path
         self._sync = sync
+        self._copied = copied
+        self._meanwhile = meanwhile
         self._pending = bytearray()
+        self._range = StoredBytes(path, 0, 0)
+        self._source: tuple[Path, int] | None = None
+        self._opened = ExitStack()
         with saving_errors(f"{shown_path(path)} can't be created"):
             self._descriptor = os.open(path, _FLAGS, 0o666)
         try:
@@ -87,6 +109,7 @@ class OutputFile:
 
     def write(self, data: memoryview) -> None:
         """Append bytes (a view of one dimension, of single bytes)."""
+        self._settle_range()
         if data.nbytes > _SMALL:
             self._flush()
             self._write(data)
@@ -94,6 +117,18 @@ class OutputFile:
         self._pending += data
         if len(self._pending) >= _PENDING_LIMIT:
             self._flush()
+
+    def copy(self, data: StoredBytes) -> None:
+        """Append a range of another file. Ranges that follow each other there are copied as one.
+
+        Raises MalformedCheckpoint, now or later, when that file is too short.
+        """
+        before = self._range
+        if before.nbytes and before.path == data.path and before.offset + before.nbytes == data.offset:
+            self._range = StoredBytes(before.path, before.offset, before.nbytes + data.nbytes)
+        elif data.nbytes:
+            self._settle_range()
+            self._range = data
 
     def __enter__(self) -> Self:
         return self
@@ -103,11 +138,11 @@ class OutputFile:
     ) -> None:
         try:
             if kind is None:
+                self._settle_range()
                 self._flush()
-                if self._sync:
-                    with saving_errors(f"{shown_path(self._path)} can't be flushed to disk"):
-                        os.fsync(self._descriptor)
+                self._complete()
         finally:
+            self._opened.close()
             os.close(self._descriptor)
 
     def _preallocate(self, size: int) -> None:
@@ -120,6 +155,31 @@ class OutputFile:
                 # Some file systems can't, which says nothing about whether the bytes can be written.
                 if error.errno not in _NO_PREALLOCATION:
                     raise
+
+    def _settle_range(self) -> None:
+        """Append the range that might have been continued."""
+        data = self._range
+        if not data.nbytes:
+            return
+        self._range = StoredBytes(self._path, 0, 0)
+        source = self._descriptor_of(data.path)
+        if data.nbytes > _SMALL:
+            self._flush()
+            with saving_errors(f"{shown_path(self._path)} can't be written"):
+                copy_range(source, self._descriptor, data.offset, data.nbytes, data.path, self._copied)
+            return
+        self._pending += _read_exactly(source, data)
+        if self._copied is not None:
+            self._copied(data.nbytes)
+        if len(self._pending) >= _PENDING_LIMIT:
+            self._flush()
+
+    def _descriptor_of(self, path: Path) -> int:
+        """The source that was read last stays open: mostly it is read again."""
+        if self._source is None or self._source[0] != path:
+            self._opened.close()
+            self._source = (path, self._opened.enter_context(open_regular(path))[0])
+        return self._source[1]
 
     def _flush(self) -> None:
         if self._pending:
@@ -134,3 +194,39 @@ class OutputFile:
                 if written == 0:
                     raise OSError(errno.EIO, "the system took no byte")
                 data = data[written:]
+
+    def _complete(self) -> None:
+        """Flush the file to disk, and do beside it what was to be done meanwhile."""
+        if self._meanwhile is None:
+            self._to_disk()
+        elif not self._sync:
+            self._meanwhile()
+        else:
+            failures: list[Exception] = []
+
+            def flush() -> None:
+                try:
+                    self._to_disk()
+                except Exception as error:
+                    failures.append(error)
+
+            flushing = threading.Thread(target=flush, name="zoo-fsync")
+            flushing.start()
+            try:
+                self._meanwhile()
+            finally:
+                flushing.join()
+            if failures:
+                raise failures[0]
+
+    def _to_disk(self) -> None:
+        if self._sync:
+            with saving_errors(f"{shown_path(self._path)} can't be flushed to disk"):
+                os.fsync(self._descriptor)
+
+
+def _read_exactly(descriptor: int, data: StoredBytes) -> bytes:
+    content = read_up_to(descriptor, data.nbytes, data.offset, data.path)
+    if len(content) < data.nbytes:
+        raise ends_early(data.path, data.offset, data.nbytes)
+    return content

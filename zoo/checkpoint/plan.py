@@ -80,9 +80,13 @@ class ShardPlan:
     @property
     def index(self) -> bytes | None:
         """The contents of `model.safetensors.index.json` as transformers writes it; None for a single file."""
+        return self.index_with({})
+
+    def index_with(self, metadata: Mapping[str, str]) -> bytes | None:
+        """The same with more metadata than the total size, e.g. the names of tied tensors as the Hub's client notes."""
         if len(self.files) == 1:
             return None
-        contents = {"metadata": {"total_size": self.total_size}, "weight_map": self.weight_map}
+        contents = {"metadata": {"total_size": self.total_size, **metadata}, "weight_map": self.weight_map}
         return (json.dumps(contents, indent=2) + "\n").encode()
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -42,9 +41,9 @@ class _Dimension(NamedTuple):
 
 
 class _Read(Protocol):
-    """Fill a buffer with what stands at an offset of the file."""
+    """Fill a buffer with pieces of one length, each from its offset in the file."""
 
-    def __call__(self, buffer: memoryview, offset: int) -> None: ...
+    def __call__(self, buffer: memoryview, length: int, offsets: Iterable[int]) -> None: ...
 
 
 def contiguous_range(data: StridedBytes) -> tuple[int, int] | None:
@@ -53,7 +52,8 @@ def contiguous_range(data: StridedBytes) -> tuple[int, int] | None:
         return data.offset, 0
     if data.swapped > 1:
         return None
-    if all(dimension.source == 1 for dimension in _dimensions(data.shape, data.strides)):
+    dimensions = _dimensions(data.shape, data.strides)
+    if not dimensions or (len(dimensions) == 1 and dimensions[0].source == 1):
         return data.offset, prod(data.shape) * data.itemsize
     return None
 
@@ -66,14 +66,14 @@ def read_strided(descriptor: int, data: StridedBytes, path: Path) -> Iterator[me
     if 0 in data.shape:
         return
 
-    def read(buffer: memoryview, offset: int) -> None:
-        _fill(descriptor, buffer, data.offset + offset, path)
+    def read(buffer: memoryview, length: int, offsets: Iterable[int]) -> None:
+        _fill(descriptor, buffer, length, offsets, path)
 
     dimensions = _dimensions(data.shape, data.strides)
     for block, origin in _blocks(dimensions, data.itemsize):
         length = prod(dimension.size for dimension in block)
         output = array(_CODES[data.itemsize], bytes(data.itemsize)) * length
-        _gather(read, block, origin, memoryview(output), 0)
+        _gather(read, block, data.offset + origin * data.itemsize, memoryview(output), 0)
         yield _little_endian(output, data.swapped)
 
 
@@ -114,7 +114,7 @@ def _blocks(dimensions: list[_Dimension], itemsize: int) -> Iterator[tuple[list[
 
 
 def _gather(read: _Read, block: list[_Dimension], origin: int, output: memoryview, place: int) -> None:
-    """Read what the block needs and put it at `place` of the output. origin: its first element in the source."""
+    """Read what the block needs and put it at `place` of the output. origin: where in the file its first element is."""
     itemsize = output.itemsize
     # What is repeated is read once; the widest steps come first, as in the file.
     stepping = sorted((dimension for dimension in block if dimension.source), key=lambda d: d.source, reverse=True)
@@ -126,7 +126,7 @@ def _gather(read: _Read, block: list[_Dimension], origin: int, output: memoryvie
         half = widest.size // 2
         for begin, count in ((0, half), (half, widest.size - half)):
             part = [widest._replace(size=count), *rest] if count > 1 else rest
-            _gather(read, part, origin + begin * widest.source, output, place + begin * widest.target)
+            _gather(read, part, origin + begin * widest.source * itemsize, output, place + begin * widest.target)
         return
     content = memoryview(bytearray(total * itemsize))
     compact = {}
@@ -134,11 +134,7 @@ def _gather(read: _Read, block: list[_Dimension], origin: int, output: memoryvie
     for dimension in apart:
         step //= dimension.size
         compact[dimension] = step
-    length = span * itemsize
-    position = 0
-    for indices in itertools.product(*(range(0, d.size * d.source, d.source) for d in apart)):
-        read(content[position : position + length], (origin + sum(indices)) * itemsize)
-        position += length
+    read(content, span * itemsize, _offsets(apart, origin, itemsize))
     placed = [dimension._replace(source=compact.get(dimension, dimension.source)) for dimension in block]
     _spread(content.cast(output.format), placed, output, place)  # type: ignore[call-overload]
 
@@ -188,13 +184,32 @@ def _little_endian(output: array[int], swapped: int) -> memoryview:
     return memoryview(output).cast("B")
 
 
-def _fill(descriptor: int, buffer: memoryview, offset: int, path: Path) -> None:
-    if hasattr(os, "preadv"):
-        with suppress(OSError):
-            if os.preadv(descriptor, (buffer,), offset) == buffer.nbytes:
-                return
-    # The rare rest: an error in zoo's words, a system that reads in pieces or has no such call, a file that ends.
-    content = read_up_to(descriptor, buffer.nbytes, offset, path)
-    if len(content) < buffer.nbytes:
-        raise TooShort(offset + len(content))
-    buffer[:] = content
+def _offsets(apart: Sequence[_Dimension], origin: int, itemsize: int) -> Iterable[int]:
+    ranges = [range(0, size * source * itemsize, source * itemsize) for size, source, _ in apart]
+    if len(ranges) == 1:
+        return range(origin, origin + ranges[0].stop, ranges[0].step)
+    return (origin + sum(steps) for steps in itertools.product(*ranges))
+
+
+def _fill(descriptor: int, buffer: memoryview, length: int, offsets: Iterable[int], path: Path) -> None:
+    end = 0
+    for offset in offsets:
+        begin, end = end, end + length
+        piece = buffer[begin:end]
+        try:
+            if _preadv(descriptor, (piece,), offset) == length:
+                continue
+        except OSError:
+            pass  # is said in zoo's words below
+        # Rarely: a system that reads in pieces or has no such call, a file that ends.
+        content = read_up_to(descriptor, length, offset, path)
+        if len(content) < length:
+            raise TooShort(offset + len(content))
+        piece[:] = content
+
+
+def _no_preadv(descriptor: int, buffers: Sequence[memoryview], offset: int, /) -> int:
+    return -1
+
+
+_preadv = getattr(os, "preadv", _no_preadv)

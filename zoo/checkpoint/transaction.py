@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
+from zoo.checkpoint.compare import same_contents
 from zoo.checkpoint.describe import quoted, shown_path
+from zoo.checkpoint.journal import JOURNAL, Journal, Resumption
 from zoo.checkpoint.lock import WorkFolder
-from zoo.checkpoint.output import Buffer, OutputFile, make_directories, saving_errors, sync_directory
+from zoo.checkpoint.output import OutputFile, make_directories, saving_errors, sync_directory
 from zoo.checkpoint.plan import INDEX_NAME, ShardPlan
 from zoo.checkpoint.publication import (
     COMMITTED,
@@ -23,9 +24,10 @@ from zoo.checkpoint.publication import (
     read_publication,
 )
 from zoo.checkpoint.publish import is_weights, publish, publishing_order
+from zoo.checkpoint.records import StoredBytes
 from zoo.checkpoint.rules import file_name_problem
-from zoo.checkpoint.sizes import format_size
-from zoo.checkpoint.writer import HUB_METADATA, TensorSource, write_safetensors
+from zoo.checkpoint.staging import Staging, prune, require_space
+from zoo.checkpoint.writer import HUB_METADATA, Piece, TensorSource
 from zoo.errors import SaveError
 
 __all__ = ["DirectoryTransaction"]
@@ -55,11 +57,20 @@ class DirectoryTransaction:
 
     A file that is written with the contents that it has already is left untouched. Files that neither save wrote stay.
     sync=False flushes nothing to disk: it guards against the death of the process, not of the machine.
+
+    With a resumption, what was written is not thrown away when the block ends with an error and a file of tensors is
+    complete, nor when the process dies: a journal says which files are complete, and a later transaction continues.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], *, sync: bool = True) -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str], *, sync: bool = True, resumption: Resumption | None = None
+    ) -> None:
         self.directory = Path(directory)
         self._sync = sync
+        self._resumption = resumption
+        self._journal: Journal | None = None
+        self.reused: tuple[str, ...] = ()
+        """The names of the files of tensors that an interrupted transaction had completed."""
         self._written: set[str] = set()
         self._removed: set[str] = set()
         self._has_tensors = False
@@ -70,30 +81,45 @@ class DirectoryTransaction:
         source: TensorSource,
         *,
         metadata: Mapping[str, str] = HUB_METADATA,
+        aliases: Mapping[str, str] = MappingProxyType({}),
+        verify: bool = False,
+        jobs: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         """Write all shards of the plan, and the index if there are several; once per transaction.
 
-        source: name -> the tensor's bytes, asked once per tensor, in the order in which they lie on disk.
-        metadata: the `__metadata__` of every shard.
-        progress: told how many bytes were written since it was told before; they add up to the plan's total_size.
+        source: name -> the tensor's bytes, asked once per tensor, in the order in which they lie on disk; twice with
+        verify, and then, or with several jobs, by several threads.
+        metadata: the `__metadata__` of every shard. aliases: other names of tensors -> the name that the plan has for
+        each; they become metadata of the only file or of the index, as the Hub's client has it.
+        verify: read each file again and compare it with the source. jobs: how many files are written at a time.
+        progress: told how many bytes were written since it was told before; they add up to the plan's total_size, or
+        to twice as much with verify.
         Raises SaveError, before anything is written, when the disk has no room for all of it.
         """
         if self._has_tensors:
             raise SaveError(f"{shown_path(self.directory)}: the tensors of this save were written already.")
-        self._require_space(plan.total_size)
+        done = set(self._journal.done) if self._journal is not None else set()
+        missing = sum(file.data_bytes for file in plan.files if file.name not in done)
+        require_space(self._work.path, missing, self.directory)
         self._has_tensors = True
-        index = plan.index
-        for file in plan.files:
-            path = self._stage(file.name)
-            write_safetensors(path, file, source, metadata=metadata, sync=self._sync, progress=progress)
+        index = plan.index_with(aliases)
+        if index is None:
+            metadata = {**metadata, **aliases}
+        staging = Staging(sync=self._sync, verify=verify, jobs=jobs, journal=self._journal)
+        files = [(self._stage(file.name), file) for file in plan.files]
+        self.reused = staging.write(files, source, metadata=metadata, progress=progress)
         if index is not None:
             self._write(INDEX_NAME, (index,))
 
-    def write_file(self, name: str, content: Buffer | Iterable[Buffer]) -> None:
-        """Write a file beside the tensors (config.json, ...); its contents in one buffer, or in several in order."""
+    def staged(self, name: str) -> Path:
+        """Where a file that was written lies until the commit, for those who want to read it."""
+        return self._staged / FILES_FOLDER / name
+
+    def write_file(self, name: str, content: Piece | Iterable[Piece]) -> None:
+        """Write a file beside the tensors (config.json, ...); its contents in one piece, or in several in order."""
         _check_name(name)
-        self._write(name, (content,) if isinstance(content, Buffer) else content)
+        self._write(name, (content,) if isinstance(content, Piece) else content)
 
     def remove_file(self, name: str) -> None:
         """Have a file of the earlier save be gone after this one; it need not be there. What is written anew stays."""
@@ -110,6 +136,7 @@ class DirectoryTransaction:
             self._remove_made(error)
             raise
         try:
+            continued = self._begin_journal()
             interrupted = read_publication(self.directory)
             if interrupted is not None:
                 publish(self.directory, interrupted, sync=self._sync)
@@ -118,8 +145,7 @@ class DirectoryTransaction:
             raise
         try:
             with saving_errors(f"{shown_path(self._work.path)} can't be prepared"):
-                self._work.clear()
-                os.makedirs(self._staged / FILES_FOLDER)
+                self._prepare(continued)
         except BaseException as error:
             self._discard(error)
             raise
@@ -147,10 +173,33 @@ class DirectoryTransaction:
     def _staged(self) -> Path:
         return self._work.path / STAGED
 
-    def _write(self, name: str, buffers: Iterable[Buffer]) -> None:
+    def _begin_journal(self) -> bool:
+        """Whether an interrupted job is continued here."""
+        if self._resumption is None:
+            return False
+        self._journal, continued = Journal.begin(self._work, self._resumption, sync=self._sync)
+        return continued
+
+    def _prepare(self, continued: bool) -> None:
+        """Make the folder for the new files; of the interrupted job's, those stay that were complete."""
+        if not continued:
+            self._work.clear()
+            os.makedirs(self._staged / FILES_FOLDER)
+            if self._journal is not None and self._resumption is not None:
+                self._journal.open(self._resumption.binding)
+            return
+        assert self._journal is not None
+        self._work.clear(but=(JOURNAL, STAGED))
+        os.makedirs(self._staged / FILES_FOLDER, exist_ok=True)
+        prune(self._staged, keep={self._staged / FILES_FOLDER / name for name in self._journal.done})
+
+    def _write(self, name: str, pieces: Iterable[Piece]) -> None:
         with OutputFile(self._stage(name), sync=self._sync) as file:
-            for buffer in buffers:
-                file.write(memoryview(buffer).cast("B"))
+            for piece in pieces:
+                if isinstance(piece, StoredBytes):
+                    file.copy(piece)
+                else:
+                    file.write(memoryview(piece).cast("B"))
 
     def _stage(self, name: str) -> Path:
         """Where a file of that name is written before the commit."""
@@ -167,16 +216,6 @@ class DirectoryTransaction:
     def _refuse_directory(self, name: str) -> None:
         if os.path.isdir(self.directory / name):
             raise SaveError(f"{shown_path(self.directory / name)} is a directory; a save deals with files alone.")
-
-    def _require_space(self, size: int) -> None:
-        with saving_errors(f"{shown_path(self.directory)}: the free space can't be read"):
-            free = shutil.disk_usage(self._work.path).free
-        if size > free:
-            raise SaveError(
-                f"{shown_path(self.directory)}: the tensors take {format_size(size)}, but the disk has "
-                f"{format_size(free)} free. What is there now stays until the new files are complete.",
-                hint=f"Free {format_size(size - free)}, or save elsewhere.",
-            )
 
     def _commit(self) -> Publication:
         """Make the save the one that counts: the rename at the end of this is the moment."""
@@ -204,14 +243,16 @@ class DirectoryTransaction:
     def _is_there_already(self, name: str) -> bool:
         """Whether the directory has a file of this name and content, so that it can stay as it is."""
         target, staged = self.directory / name, self._staged / FILES_FOLDER / name
-        return (
-            target.is_file()
-            and target.stat().st_size == staged.stat().st_size
-            and target.read_bytes() == staged.read_bytes()
-        )
+        return target.is_file() and same_contents(target, staged)
 
     def _discard(self, error: BaseException) -> None:
-        """Undo what was done, and say so in the error if that fails; the next save then does it."""
+        """Undo what was done, and say so in the error if that fails; the next save then does it.
+
+        What can be continued stays.
+        """
+        if self._journal is not None and self._journal.done:
+            self._work.abandon()
+            return
         try:
             self._work.release()
         except SaveError as failure:

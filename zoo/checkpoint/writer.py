@@ -12,13 +12,17 @@ from typing import Any, TypeAlias
 from zoo.checkpoint.describe import found, quoted, shown_path
 from zoo.checkpoint.output import Buffer, OutputFile
 from zoo.checkpoint.plan import FilePlan, TensorPlan
+from zoo.checkpoint.records import StoredBytes
 from zoo.checkpoint.rules import MAX_HEADER_BYTES, METADATA_KEY, is_unicode
 from zoo.errors import SaveError
 
-__all__ = ["HUB_METADATA", "TensorSource", "safetensors_header", "write_safetensors"]
+__all__ = ["HUB_METADATA", "Piece", "TensorSource", "pieces_of", "safetensors_header", "write_safetensors"]
 
-TensorSource: TypeAlias = Callable[[str], Buffer | Iterable[Buffer]]
-"""Given a tensor's name, its elements, row-major and little-endian, in one buffer or in several in order."""
+Piece: TypeAlias = Buffer | StoredBytes
+TensorSource: TypeAlias = Callable[[str], Piece | Iterable[Piece]]
+"""Given a tensor's name, its elements, row-major and little-endian, in one piece or in several in order: in memory or
+as ranges of files, which are copied without passing through this process.
+"""
 
 HUB_METADATA: Mapping[str, str] = MappingProxyType({"format": "pt"})
 """What transformers asks of the `__metadata__` of files that torch models are loaded from."""
@@ -61,36 +65,48 @@ def write_safetensors(
     metadata: Mapping[str, str] = HUB_METADATA,
     sync: bool = True,
     progress: Callable[[int], None] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> None:
     """Write one new file. The source is asked for one tensor at a time, in the order of the plan.
 
     progress: told how many bytes of tensors were written since it was told before. sync: flush to disk at the end.
+    meanwhile: called when all is written, while it is flushed; what it raises is raised here.
     Raises SaveError when the file exists or can't be written, and when the source gives too few or too many bytes;
     the file is then incomplete and the caller's to remove.
     """
     header = safetensors_header(plan, metadata)
-    with OutputFile(path, size=len(header) + plan.data_bytes, sync=sync) as file:
+    size = len(header) + plan.data_bytes
+    with OutputFile(path, size=size, sync=sync, copied=progress, meanwhile=meanwhile) as file:
         file.write(memoryview(header))
         for placed in plan.tensors:
-            for piece in _pieces(path, placed.tensor, source(placed.tensor.name)):
+            for piece in pieces_of(path, placed.tensor, source(placed.tensor.name)):
+                if isinstance(piece, StoredBytes):
+                    file.copy(piece)
+                    continue
                 file.write(piece)
                 if progress is not None:
                     progress(piece.nbytes)
 
 
-def _pieces(path: Path, tensor: TensorPlan, buffers: Buffer | Iterable[Buffer]) -> Iterator[memoryview]:
-    """The bytes of a tensor in pieces small enough for a progress display, and exactly as many as it has."""
+def pieces_of(path: Path, tensor: TensorPlan, given: Piece | Iterable[Piece]) -> Iterator[memoryview | StoredBytes]:
+    """What a source gives for a tensor: buffers small enough for a progress display, and ranges.
+
+    Raises SaveError when they are not exactly as many bytes as the tensor has. path: the file that is written.
+    """
     expected = tensor.nbytes
-    given = 0
-    for buffer in (buffers,) if isinstance(buffers, Buffer) else buffers:
-        view = _bytes_of(buffer, path, tensor)
-        given += view.nbytes
-        if given > expected:
+    total = 0
+    for piece in (given,) if isinstance(given, Piece) else given:
+        content = piece if isinstance(piece, StoredBytes) else _bytes_of(piece, path, tensor)
+        total += content.nbytes
+        if total > expected:
             break
-        for start in range(0, view.nbytes, _PIECE):
-            yield view[start : start + _PIECE]
-    if given != expected:
-        amount = f"at least {given}" if given > expected else f"only {given}"
+        if isinstance(content, StoredBytes):
+            yield content
+            continue
+        for start in range(0, content.nbytes, _PIECE):
+            yield content[start : start + _PIECE]
+    if total != expected:
+        amount = f"at least {total}" if total > expected else f"only {total}"
         raise SaveError(
             f"{shown_path(path)}: tensor {quoted(tensor.name)}: {tensor.dtype.name} of shape {list(tensor.shape)} "
             f"takes {expected} bytes, but its source gave {amount}."

@@ -1,0 +1,187 @@
+"""Reads a written file again, by itself, and compares it with what it was made from, byte by byte."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from zoo.checkpoint.copying import ends_early
+from zoo.checkpoint.describe import listed, quoted, shown_path
+from zoo.checkpoint.parallel import Progress, run_all
+from zoo.checkpoint.plan import FilePlan, TensorPlan
+from zoo.checkpoint.records import StoredBytes
+from zoo.checkpoint.regular_file import open_regular, read_up_to
+from zoo.checkpoint.safetensors import read_header
+from zoo.checkpoint.writer import Piece, TensorSource, pieces_of
+from zoo.errors import CheckpointError
+
+__all__ = ["compare_written", "same_contents"]
+
+_STEP = 2**20
+_SHARE = 2**26
+
+
+class _Range(NamedTuple):
+    """Bytes of a source that are to be those at an offset of the written file; of one tensor or of neighbours."""
+
+    source: StoredBytes
+    offset: int
+
+
+def compare_written(
+    path: Path,
+    plan: FilePlan,
+    source: TensorSource,
+    *,
+    metadata: Mapping[str, str],
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Check that a written file holds what it was planned to hold, and the very bytes that the source gives.
+
+    Its header is parsed anew; nothing that writing kept in memory is used. progress: told about bytes of tensors.
+    Raises CheckpointError, or the source's own error, naming the tensor and the byte.
+    """
+    header = read_header(path)
+    if header.metadata != dict(metadata):
+        raise CheckpointError(f"{shown_path(path)}: read again, its __metadata__ is not what was written.")
+    expected = {placed.tensor.name: (placed.tensor.dtype, placed.tensor.shape) for placed in plan.tensors}
+    given = {record.name: (record.dtype, record.shape) for record in header.records.values()}
+    if given != expected:
+        wrong = sorted(dict(expected.items() ^ given.items()))
+        raise CheckpointError(
+            f"{shown_path(path)}: read again, its header is not what was written: see {listed(map(quoted, wrong))}."
+        )
+    progress = progress or Progress()
+    offsets = {name: record.data.offset for name, record in header.records.items()}
+    comparison = _Comparison(path, offsets, progress)
+    run_all(comparison.tasks(plan, source), jobs, progress)
+
+
+def same_contents(one: Path, other: Path) -> bool:
+    """Whether two regular files hold the same bytes."""
+    with open_regular(one) as (first, size), open_regular(other) as (second, other_size):
+        if size != other_size:
+            return False
+        return all(
+            read_up_to(first, _STEP, begin, one) == read_up_to(second, _STEP, begin, other)
+            for begin in range(0, size, _STEP)
+        )
+
+
+class _Comparison:
+    def __init__(self, path: Path, offsets: Mapping[str, int], progress: Progress) -> None:
+        self._path = path
+        self._offsets = offsets
+        self._progress = progress
+
+    def tasks(self, plan: FilePlan, source: TensorSource) -> Iterator[Callable[[], None]]:
+        """Comparisons of about the same size. Ranges that follow each other on both sides are compared as one."""
+        waiting: list[_Range] = []
+        amount = 0
+        for placed in plan.tensors:
+            tensor = placed.tensor
+            offset = self._offsets[tensor.name]
+            given = source(tensor.name)
+            if not isinstance(given, StoredBytes):
+                yield lambda tensor=tensor, given=given, offset=offset: self._stream(  # type: ignore[misc]
+                    tensor, given, offset
+                )
+                continue
+            for part in _shares(_checked(self._path, tensor, given), offset):
+                if waiting and _follows(waiting[-1], part):
+                    last = waiting[-1].source
+                    joined = StoredBytes(last.path, last.offset, last.nbytes + part.source.nbytes)
+                    waiting[-1] = waiting[-1]._replace(source=joined)
+                else:
+                    waiting.append(part)
+                amount += part.source.nbytes
+                if amount >= _SHARE:
+                    yield lambda ranges=tuple(waiting): self._ranges(ranges)  # type: ignore[misc]
+                    waiting.clear()
+                    amount = 0
+        yield lambda: self._ranges(tuple(waiting))
+
+    def _ranges(self, ranges: tuple[_Range, ...]) -> None:
+        with ExitStack() as opened:
+            target = opened.enter_context(open_regular(self._path))[0]
+            descriptors: dict[Path, int] = {}
+            buffers = bytearray(_STEP), bytearray(_STEP)
+            for part in ranges:
+                path = part.source.path
+                if path not in descriptors:
+                    descriptors[path] = opened.enter_context(open_regular(path))[0]
+                self._range(part, descriptors[path], target, buffers)
+
+    def _range(self, part: _Range, source: int, target: int, buffers: tuple[bytearray, bytearray]) -> None:
+        data, offset = part
+        for begin in range(0, data.nbytes, _STEP):
+            length = min(_STEP, data.nbytes - begin)
+            if length == _STEP and _filled(source, target, data.offset + begin, offset + begin, buffers):
+                here, there = buffers
+            else:
+                here = bytearray(read_up_to(source, length, data.offset + begin, data.path))
+                there = bytearray(read_up_to(target, length, offset + begin, self._path))
+            if here != there:
+                if len(here) < length:
+                    raise ends_early(data.path, data.offset, data.nbytes)
+                self._refuse(offset + begin, here, there)
+            self._progress(length)
+
+    def _stream(self, tensor: TensorPlan, given: Piece | Iterator[Piece], offset: int) -> None:
+        with open_regular(self._path) as (target, _):
+            for piece in pieces_of(self._path, tensor, given):
+                if isinstance(piece, StoredBytes):
+                    self._ranges((_Range(piece, offset),))
+                    offset += piece.nbytes
+                    continue
+                # A memoryview compares its elements one by one; bytes are compared at once.
+                here = bytes(piece)
+                there = read_up_to(target, len(here), offset, self._path)
+                if here != there:
+                    self._refuse(offset, here, there)
+                self._progress(len(here))
+                offset += len(here)
+
+    def _refuse(self, offset: int, here: bytes | bytearray, there: bytes | bytearray) -> NoReturn:
+        first = next((i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), len(there))
+        name, begin = max(
+            ((name, begin) for name, begin in self._offsets.items() if begin <= offset + first),
+            key=lambda item: item[1],
+        )
+        raise CheckpointError(
+            f"{shown_path(self._path)}: tensor {quoted(name)}: read again, its byte {offset + first - begin} "
+            "is not that of the source.",
+            hint="The source has changed meanwhile, or the disk or memory of this machine is at fault. Do it again.",
+        )
+
+
+def _filled(source: int, target: int, here: int, there: int, buffers: tuple[bytearray, bytearray]) -> bool:
+    """Read a step of both sides into buffers that are there already; False when the system can't at once."""
+    if not hasattr(os, "preadv"):
+        return False
+    return os.preadv(source, (buffers[0],), here) == _STEP and os.preadv(target, (buffers[1],), there) == _STEP
+
+
+def _checked(path: Path, tensor: TensorPlan, data: StoredBytes) -> StoredBytes:
+    for _ in pieces_of(path, tensor, data):
+        pass
+    return data
+
+
+def _shares(data: StoredBytes, offset: int) -> Iterator[_Range]:
+    for begin in range(0, data.nbytes, _SHARE):
+        part = StoredBytes(data.path, data.offset + begin, min(_SHARE, data.nbytes - begin))
+        yield _Range(part, offset + begin)
+
+
+def _follows(before: _Range, after: _Range) -> bool:
+    one, other = before.source, after.source
+    return (
+        one.path == other.path
+        and one.offset + one.nbytes == other.offset
+        and before.offset + one.nbytes == after.offset
+    )
