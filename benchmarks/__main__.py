@@ -25,10 +25,12 @@ LOAD_ZOO = "import zoo; zoo.load({path!r})"
 LOAD_TRANSFORMERS = (
     "from transformers import LlamaForCausalLM; LlamaForCausalLM.from_pretrained({path!r}, dtype='auto')"
 )
-MEMORY_ZOO = "import zoo, tokenizers, zoo_llama.model; zoo.load; load = lambda: zoo.load({path!r})[0]"
+MEMORY_ZOO = "import zoo, tokenizers, zoo_llama.model; zoo.load; load = lambda: zoo.load({path!r})"
 MEMORY_TRANSFORMERS = (
-    "from transformers import LlamaForCausalLM; load = lambda: LlamaForCausalLM.from_pretrained({path!r}, dtype='auto')"
+    "from transformers import AutoTokenizer, LlamaForCausalLM; import tokenizers; load = lambda: "
+    "(LlamaForCausalLM.from_pretrained({path!r}, dtype='auto'), AutoTokenizer.from_pretrained({path!r}))"
 )
+MET = {True: "yes", False: "**no**", None: "-"}
 GROWTH = """
 import psutil
 process = psutil.Process()
@@ -40,14 +42,14 @@ print(process.memory_info().rss - before)
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. bar: what the ratio is to be; met: whether it is."""
+    """One line of the table. bar: what the ratio is to be, and met whether it is; "-" and None where there is none."""
 
     what: str
     zoo: str
     peer: str
     ratio: float
     bar: str
-    met: bool
+    met: bool | None
 
 
 def main() -> None:
@@ -145,7 +147,7 @@ def memory(path: str) -> list[Row]:
             f"{growth['transformers'] / size:.1%}",
             growth["zoo"] / growth["transformers"],
             "-",
-            True,
+            None,
         ),
         Row(
             "resident growth by loading the model alone, share of the file",
@@ -160,21 +162,19 @@ def memory(path: str) -> list[Row]:
 
 def resident_of_weights(path: str) -> int:
     """The same growth without the tokenizer, whose vocabulary is no part of the weights."""
-    setup = f"""
-import shutil, tempfile, zoo, torch, tokenizers
-from pathlib import Path
+    setup = """
+import zoo, torch, tokenizers
 import zoo.loading, zoo_llama.model, zoo_llama.keys, zoo_llama.layouts, zoo.registry
 import zoo.tasks.text_generation, zoo.preprocess.text
-folder = tempfile.mkdtemp()
-for name in ('config.json', 'model.safetensors'):
-    Path(folder, name).symlink_to(Path({path!r}, name))
-load = lambda: zoo.load(folder)[0]
+load = lambda: zoo.load({path!r})[0]
 """
-    return int(
-        subprocess.run(
-            [sys.executable, "-c", setup + GROWTH], check=True, capture_output=True, text=True
-        ).stdout.split()[-1]
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("config.json", "model.safetensors"):
+            Path(folder, name).symlink_to(Path(path, name))
+        code = setup.format(path=folder) + GROWTH
+        return int(
+            subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()[-1]
+        )
 
 
 def decoding(path: str, rounds: int, tokens: int) -> list[Row]:
@@ -247,10 +247,7 @@ def render(rows: list[Row]) -> str:
         "| what | zoo | transformers (or the peer named) | ratio | bar | met |",
         "|---|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {row.what} | {row.zoo} | {row.peer} | {row.ratio:.2f} | {row.bar} | {'yes' if row.met else '**no**'} |"
-        for row in rows
-    ]
+    lines += [f"| {row.what} | {row.zoo} | {row.peer} | {row.ratio:.2f} | {row.bar} | {MET[row.met]} |" for row in rows]
     return "\n".join(lines)
 
 

@@ -127,5 +127,5 @@ def test_a_token_of_absurd_length_is_refused_and_not_cut_everywhere(sentencepiec
     keys = {name: list(value) if isinstance(value, list) else value for name, value in sentencepiece_keys.items()}
     place = next(index for index, kind in enumerate(keys["tokenizer.ggml.token_type"]) if kind == 1)
     keys["tokenizer.ggml.tokens"][place] = "a" * 80_000
-    with pytest.raises(PreprocessorError, match=r"'tokenizer\.ggml\.tokens': 'a+'... .*has 80000 characters"):
+    with pytest.raises(PreprocessorError, match=r"tokens': 'a+'\.\.\. \(80000 characters\)"):
         tokenizer_of(keys)
