@@ -27,6 +27,12 @@ class Sample(TypedConfig):
         self.require_positive("width")
 
 
+@pytest.mark.parametrize("value", [10**400, float("inf"), float("nan"), True, "1"], ids=str)
+def test_what_no_float_holds_is_refused(value):
+    with pytest.raises(ConfigError, match="field 'rate': expected float"):
+        Sample(rate=value)
+
+
 def test_any_of_the_hubs_keys_is_read_and_written_back_under_the_one_it_had():
     read = Sample.from_hub({"n_embd": 16})
     assert read.width == 16

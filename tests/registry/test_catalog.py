@@ -148,3 +148,10 @@ def test_a_spec_means_what_its_own_distribution_brings_before_any_other():
         catalog.meant_by("third", "swin")
     with pytest.raises(NameNotFound):
         catalog.meant_by("mine", "deit")
+
+
+def test_what_this_process_registered_is_no_distribution_to_prefer():
+    """ "(this process)" sorts before every other."""
+    with pytest.raises(AmbiguousName) as caught:
+        commands(entry("zoo-swin:swin"), entry("(this process):swin")).get("swin")
+    assert caught.value.hint.endswith("ZOO_PREFER=swin=zoo-swin")
