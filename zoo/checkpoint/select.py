@@ -67,6 +67,8 @@ class Branch:
 
 def is_set_aside(key: str) -> bool:
     """Whether what stands under this key goes with the training and not with the model: "optimizer_states", "rng"."""
+    if "." in key:
+        return False  # a parameter's own name in a flat state dict
     words = key.lower().replace("-", "_").replace(" ", "_").split("_")
     return not _ASIDE.isdisjoint(words)
 

@@ -64,6 +64,9 @@ class Global(Inert):
     def build(self, state: object) -> None:
         self.called = self.altered = True
 
+    def __repr__(self) -> str:
+        return f"{self.module}.{self.name}"
+
 
 class Call(Inert):
     """The result of a call, or an instance of a class: what was called with what, and what was done to it after.

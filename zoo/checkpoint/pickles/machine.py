@@ -27,18 +27,21 @@ from zoo.checkpoint.pickles.inert import (
 from zoo.checkpoint.pickles.stream import Stream
 from zoo.errors import MalformedCheckpoint, UnsupportedFeature
 
-__all__ = ["LONGEST_STRING", "MAX_OPCODES", "Machine"]
+__all__ = ["LONGEST_PROGRAM", "LONGEST_STRING", "Machine"]
 
-MAX_OPCODES: Final = 2**25
-"""A tensor takes about 35 opcodes, so this is for a million of them."""
+LONGEST_PROGRAM: Final = 2**27
+"""The most bytes of opcodes. A tensor takes about 200, so this is for 600,000 of them."""
 
 LONGEST_STRING: Final = 2**16
 """What is longer stays in the file; see `Span`."""
 
+_MOST_EMPTY = 2**24
+_MOST_MARKS = 100_000
 _LONGEST_LINE = 2**26
 _LONGEST_NAME = 2**12
 _LONGEST_INTEGER = 2**12
 _HIGHEST_PROTOCOL = 5
+_CUT_SHORT = "the pickle ends in the middle"
 
 # No opcode takes more than this, but for strings, which look for themselves.
 _MARGIN = 1024
@@ -62,7 +65,8 @@ class Machine:
         self._stream = stream
         self._vocabulary = vocabulary
         self._persistent = persistent
-        self._opcodes_left = MAX_OPCODES
+        self._bytes_left = LONGEST_PROGRAM
+        self._objects_left = _MOST_EMPTY
 
     def load(self) -> object:
         """The object of the pickle that begins at `position`.
@@ -75,12 +79,11 @@ class Machine:
         self._marked: list[list[object]] = []
         self._seek(self.position)
         self._at = self.position
-        self._truncated = False
         try:
             return self._run()
-        except (IndexError, struct.error) as error:
-            if isinstance(error, struct.error) or self._truncated:
-                self._fail("the pickle ends in the middle")
+        except struct.error:
+            self._fail(_CUT_SHORT)
+        except _Underflow:
             self._fail("an opcode needs more than is on the stack")
         except NotBuildable as error:
             self._fail(str(error))
@@ -90,124 +93,146 @@ class Machine:
             self._memo, self._sparse_memo, self._stack, self._marked = [], {}, [], []
 
     def _run(self) -> object:
-        """The loop. What state dicts are made of stands here, most frequent first; the rest is looked up."""
+        """The loop. What state dicts are made of stands here; the rest is looked up."""
         data, limit, pos = self._data, self._limit, 0
         stack, marked, memo = self._stack, self._marked, self._memo
-        rare = _RARE
-        step = 0
-        for step in range(self._opcodes_left):
-            if pos > limit:
-                pos = self._seek(self._base + pos)
-                data, limit = self._data, self._limit
-            if pos >= len(data):
-                self._at, self._truncated = self._base + pos, True
-            op = data[pos]
-            pos += 1
-            if op == 0x72 or op == 0x71:  # LONG_BINPUT, BINPUT
-                if op == 0x72:
+        persistent, rare = self._persistent, _RARE
+        try:
+            while True:
+                if pos > limit:
+                    pos = self._next_window(pos)
+                    data, limit = self._data, self._limit
+                op = data[pos]
+                pos += 1
+                if op == 0x72:  # LONG_BINPUT
                     (index,) = _U32(data, pos)
                     pos += 4
-                else:
+                    if index == len(memo) and not self._sparse_memo:
+                        memo.append(stack[-1])
+                    else:
+                        self._remember(index, stack[-1])
+                elif op < 0x60:
+                    if op == 0x4B:  # BININT1
+                        stack.append(data[pos])
+                        pos += 1
+                    elif op == 0x28:  # MARK
+                        marked.append(stack)
+                        self._stack = stack = []
+                    elif op == 0x58:  # BINUNICODE
+                        (length,) = _U32(data, pos)
+                        end = pos + 4 + length
+                        if length <= LONGEST_STRING and end <= len(data):
+                            stack.append(str(data[pos + 4 : end], "utf-8", "surrogatepass"))
+                            pos = end
+                        else:
+                            self._at = self._base + pos - 1
+                            pos = self._long_string(pos + 4, length, text=True)
+                            data, limit = self._data, self._limit
+                    elif op == 0x52:  # REDUCE
+                        args = stack.pop()
+                        callee = stack[-1]
+                        if type(callee) is Global and type(args) is tuple:
+                            callee.called = True
+                            rebuild = callee.rebuild
+                            stack[-1] = Call(callee, args) if rebuild is None else rebuild(args)
+                        else:
+                            stack[-1] = self._call(callee, args)
+                    elif op == 0x4D:  # BININT2
+                        stack.append(_U16(data, pos)[0])
+                        pos += 2
+                    elif op == 0x51:  # BINPERSID
+                        stack[-1] = persistent(stack[-1])
+                    elif op == 0x29:  # EMPTY_TUPLE
+                        stack.append(())
+                    elif op == 0x4A:  # BININT
+                        stack.append(_I32(data, pos)[0])
+                        pos += 4
+                    elif op == 0x2E:  # STOP
+                        value = stack.pop()
+                        self._spend(pos)
+                        self.position = self._base + pos
+                        return value
+                    else:
+                        self._at = self._base + pos - 1
+                        pos = rare[op](self, pos)
+                        data, limit, stack = self._data, self._limit, self._stack
+                elif op == 0x68:  # BINGET
                     index = data[pos]
+                    stack.append(memo[index] if index < len(memo) else self._recall(index))
                     pos += 1
-                if index == len(memo):
-                    memo.append(stack[-1])
-                    if self._sparse_memo:
-                        self._sparse_memo.pop(index, None)
-                else:
-                    self._remember(index, stack[-1])
-            elif op == 0x68:  # BINGET
-                index = data[pos]
-                stack.append(memo[index] if index < len(memo) else self._recall(index))
-                pos += 1
-            elif op == 0x6A:  # LONG_BINGET
-                (index,) = _U32(data, pos)
-                stack.append(memo[index] if index < len(memo) else self._recall(index))
-                pos += 4
-            elif op == 0x4B:  # BININT1
-                stack.append(data[pos])
-                pos += 1
-            elif op == 0x28:  # MARK
-                marked.append(stack)
-                self._stack = stack = []
-            elif op == 0x74:  # TUPLE
-                items = tuple(stack)
-                self._stack = stack = marked.pop()
-                stack.append(items)
-            elif op == 0x58:  # BINUNICODE
-                (length,) = _U32(data, pos)
-                end = pos + 4 + length
-                if length <= LONGEST_STRING and end <= len(data):
-                    stack.append(str(data[pos + 4 : end], "utf-8", "surrogatepass"))
-                    pos = end
+                elif op == 0x74:  # TUPLE
+                    items = tuple(stack)
+                    self._stack = stack = marked.pop()
+                    stack.append(items)
+                elif op == 0x86:  # TUPLE2
+                    last = stack.pop()
+                    stack[-1] = (stack[-1], last)
+                elif op == 0x85:  # TUPLE1
+                    stack[-1] = (stack[-1],)
+                elif op == 0x89:  # NEWFALSE
+                    stack.append(False)
+                elif op == 0x6A:  # LONG_BINGET
+                    (index,) = _U32(data, pos)
+                    stack.append(memo[index] if index < len(memo) else self._recall(index))
+                    pos += 4
+                elif op == 0x71:  # BINPUT
+                    self._remember(data[pos], stack[-1])
+                    pos += 1
+                elif op == 0x8C:  # SHORT_BINUNICODE
+                    content, pos = self._take(pos + 1, data[pos])
+                    data, limit = self._data, self._limit
+                    stack.append(str(content, "utf-8", "surrogatepass"))
+                elif op == 0x94:  # MEMOIZE
+                    self._remember(len(memo) + len(self._sparse_memo), stack[-1])
                 else:
                     self._at = self._base + pos - 1
-                    pos = self._long_string(pos + 4, length, text=True)
-                    data, limit = self._data, self._limit
-            elif op == 0x52:  # REDUCE
-                args = stack.pop()
-                callee = stack[-1]
-                if type(callee) is Global and type(args) is tuple:
-                    callee.called = True
-                    rebuild = callee.rebuild
-                    stack[-1] = Call(callee, args) if rebuild is None else rebuild(args)
-                else:
-                    stack[-1] = self._call(callee, args)
-            elif op == 0x29:  # EMPTY_TUPLE
-                stack.append(())
-            elif op == 0x4D:  # BININT2
-                stack.append(_U16(data, pos)[0])
-                pos += 2
-            elif op == 0x85:  # TUPLE1
-                stack[-1] = (stack[-1],)
-            elif op == 0x86:  # TUPLE2
-                last = stack.pop()
-                stack[-1] = (stack[-1], last)
-            elif op == 0x51:  # BINPERSID
-                self._at = self._base + pos - 1
-                stack[-1] = self._persistent(stack[-1])
-            elif op == 0x89:  # NEWFALSE
-                stack.append(False)
-            elif op == 0x4A:  # BININT
-                stack.append(_I32(data, pos)[0])
-                pos += 4
-            elif op == 0x8C:  # SHORT_BINUNICODE
-                end = pos + 1 + data[pos]
-                if end > len(data):
-                    raise IndexError
-                stack.append(str(data[pos + 1 : end], "utf-8", "surrogatepass"))
-                pos = end
-            elif op == 0x94:  # MEMOIZE
-                self._remember(len(memo) + len(self._sparse_memo), stack[-1])
-            elif op == 0x2E:  # STOP
-                value = stack.pop()
-                self.position = self._base + pos
-                self._opcodes_left -= step + 1
-                return value
-            else:
-                self._at = self._base + pos - 1
-                handler = rare.get(op)
-                if handler is None:
-                    self._fail(f"{bytes([op])!r} is no opcode")
-                pos = handler(self, pos)
-                data, limit, stack = self._data, self._limit, self._stack
-        raise self._error(f"it takes more than {MAX_OPCODES} steps")
+                    pos = rare[op](self, pos)
+                    data, limit, stack = self._data, self._limit, self._stack
+        except KeyError:
+            raise self._error(f"{bytes([op])!r} is no opcode") from None
+        except IndexError:
+            self._at = self._base + pos
+            if pos >= len(self._data):
+                raise self._error(_CUT_SHORT) from None
+            raise _Underflow from None
 
     # Reading
+
+    def _next_window(self, pos: int) -> int:
+        """Go on in a new window."""
+        self._at = self._base + pos
+        self._spend(pos)
+        if self._base + pos >= self._stream.end:
+            self._fail(_CUT_SHORT)
+        if len(self._marked) > _MOST_MARKS:
+            self._fail(f"it begins more than {_MOST_MARKS} tuples, lists or dictionaries inside each other")
+        return self._seek(self._base + pos)
+
+    def _spend(self, pos: int) -> None:
+        """Count what was read of this window; long strings, which stay in the file, are no part of it."""
+        self._bytes_left -= pos
+        if self._bytes_left < 0:
+            self._fail(f"its opcodes take more than {LONGEST_PROGRAM} bytes")
+
+    def made(self) -> None:
+        """Count an object that one byte of the file makes."""
+        self._objects_left -= 1
+        if not self._objects_left:
+            self._fail(f"it makes more than {_MOST_EMPTY} empty containers")
 
     def _seek(self, offset: int, at_least: int = 0) -> int:
         """Move the window to an offset in the file; the position in it, which is 0."""
         self._base = offset
         self._data = self._stream.window(offset, at_least)
         at_end = offset + len(self._data) >= self._stream.end
-        # Past the end the loop finds no byte and stops.
-        self._limit = len(self._data) if at_end else len(self._data) - _MARGIN
+        self._limit = len(self._data) - (1 if at_end else _MARGIN)
         return 0
 
     def _take(self, pos: int, length: int) -> tuple[bytes, int]:
         """`length` bytes from a position in the window, and the position after them, perhaps in a new window."""
         end = pos + length
         if end > len(self._data):
+            self._spend(pos)
             pos = self._seek(self._base + pos, length + _MARGIN)
             end = length
             if end > len(self._data):
@@ -219,6 +244,7 @@ class Machine:
         end = self._data.find(b"\n", pos)
         want = _MARGIN
         while end < 0:
+            self._spend(pos)
             want *= 16
             pos = self._seek(self._base + pos, min(want, longest))
             end = self._data.find(b"\n")
@@ -235,7 +261,10 @@ class Machine:
             self._fail(f"a string of {length} bytes goes past the end of the pickle")
         if length > LONGEST_STRING:
             self._stack.append(Span(offset, length, text))
-            return pos + length if pos + length <= self._limit else self._seek(offset + length)
+            if pos + length <= self._limit:
+                return pos + length
+            self._spend(pos)
+            return self._seek(offset + length)
         content, pos = self._take(pos, length)
         self._stack.append(str(content, "utf-8", "surrogatepass") if text else content)
         return pos
@@ -356,16 +385,19 @@ def _push(value: object) -> Callable[[Machine, int], int]:
 
 
 def _empty_dict(machine: Machine, pos: int) -> int:
+    machine.made()
     machine._stack.append({})
     return pos
 
 
 def _empty_list(machine: Machine, pos: int) -> int:
+    machine.made()
     machine._stack.append([])
     return pos
 
 
 def _empty_set(machine: Machine, pos: int) -> int:
+    machine.made()
     machine._stack.append(Collection([]))
     return pos
 

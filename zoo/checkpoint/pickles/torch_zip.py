@@ -11,7 +11,7 @@ from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.machine import Machine
 from zoo.checkpoint.pickles.stream import Stream
 from zoo.checkpoint.pickles.tensors import Storage, storage_element
-from zoo.checkpoint.pickles.zip_archive import MAGIC, Entry, ZipArchive, entry_crc, read_archive
+from zoo.checkpoint.pickles.zip_archive import MAGIC, ZipArchive, entry_crc, read_archive
 from zoo.checkpoint.records import Checkpoint, Selection
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.errors import MalformedCheckpoint, UnknownFormat, UnsupportedFeature
@@ -87,15 +87,12 @@ class _ArchiveReader:
             self._warnings.append(f"{quoted(name)} does not have the CRC that the archive says; {reason}.")
         stream = Stream(self._descriptor, path, entry.offset, entry.offset + entry.size, entry.name)
         storages: dict[object, Storage] = {}
-        entries, prefix = self._archive.entries, self._archive.folder + folder
+        prefix = self._archive.folder + folder
 
         def storage(identity: object) -> Storage:
-            if type(identity) is tuple and len(identity) == 5:
-                known = storages.get(identity[2]) if type(identity[2]) is str else None
-                if known is None or known.nbytes != _nbytes(identity):
-                    known = storages[identity[2]] = self._storage(identity, prefix, entries)
-                return known
-            return self._storage(identity, prefix, entries)
+            # One that is named again is the same one, and what the id says of it has to agree.
+            met = self._storage(identity, prefix)
+            return storages.setdefault(met.key, met)
 
         machine = Machine(stream, self._vocabulary, storage)
         value = machine.load()
@@ -103,10 +100,10 @@ class _ArchiveReader:
             self._warnings.append(f"{quoted(name)} goes on for {stream.end - machine.position} bytes after its end.")
         return value
 
-    def _storage(self, identity: object, prefix: str, entries: dict[str, Entry]) -> Storage:
+    def _storage(self, identity: object, prefix: str) -> Storage:
         """A storage from its persistent id: ("storage", type, key, device, number of elements)."""
         path = self._archive.path
-        if not isinstance(identity, tuple) or len(identity) != 5 or identity[0] not in ("storage", b"storage"):
+        if type(identity) is not tuple or len(identity) != 5 or identity[0] not in ("storage", b"storage"):
             raise MalformedCheckpoint(f"{shown_path(path)}: expected the id of a storage, found {found(identity)}.")
         _, kind, key, _, elements = identity
         element = storage_element(kind)
@@ -116,7 +113,7 @@ class _ArchiveReader:
             raise MalformedCheckpoint(
                 f"{shown_path(path)}: expected the key and size of a storage, found {found(key)} and {found(elements)}."
             )
-        entry = entries.get(prefix + key)
+        entry = self._archive.entries.get(prefix + key)
         if entry is None:
             raise MalformedCheckpoint(f"{shown_path(path)}: storage {quoted(prefix + key)} is not in the archive.")
         if not entry.stored:
@@ -139,13 +136,6 @@ class _ArchiveReader:
                 f"{shown_path(self._archive.path)}: {quoted(entry.name)} says {order!r}; expected 'little' or 'big'."
             )
         return order == b"big"
-
-
-def _nbytes(identity: tuple[object, ...]) -> int:
-    """The bytes that the id of a storage speaks of, or -1."""
-    element = storage_element(identity[1])
-    elements = identity[4]
-    return elements * element.itemsize if element is not None and type(elements) is int else -1
 
 
 def _other_archive(archive: ZipArchive) -> UnknownFormat | UnsupportedFeature:

@@ -102,22 +102,22 @@ def read_archive(path: Path, descriptor: int, size: int) -> ZipArchive:
     listed, directory = _directory(reader)
     if not listed:
         reader.fail("the archive is empty")
-    by_place = sorted(listed, key=lambda entry: entry.header)
+    by_place = sorted(listed, key=_place)
     if by_place[0].header:
         reader.fail(f"the first entry begins at byte {by_place[0].header}; something stands before the archive")
     ends = [entry.header for entry in by_place[1:]]
     ends.append(directory)
-    offsets = {entry.raw_name: _check_local(reader, entry, end) for entry, end in zip(by_place, ends, strict=True)}
+    offsets = {entry.header: _check_local(reader, entry, end) for entry, end in zip(by_place, ends, strict=True)}
     entries: dict[str, Entry] = {}
     seen: set[bytes] = set()
     for entry in listed:
-        name = _name(reader, entry.raw_name)
-        # torch looks entries up without regard to case.
-        folded = entry.raw_name.lower()
-        if folded in seen:
+        raw_name = entry.raw_name
+        name = _name(reader, raw_name)
+        seen.add(raw_name.lower())
+        if len(seen) == len(entries) or name in entries:
+            # torch looks entries up without regard to case.
             reader.fail(f"two entries are named {quoted(name)}")
-        seen.add(folded)
-        entries[name] = Entry(name, offsets[entry.raw_name], entry.size, entry.crc, entry.method == _STORED)
+        entries[name] = Entry(name, offsets[entry.header], entry.size, entry.crc, entry.method == _STORED)
     first = next(iter(entries))
     return ZipArchive(path, entries, first[: first.find("/") + 1])
 
@@ -218,6 +218,10 @@ def _directory(reader: _Reader) -> tuple[list[_Listed], int]:
     return listed, begin
 
 
+def _place(entry: _Listed) -> int:
+    return entry.header
+
+
 def _listed(reader: _Reader, content: bytes, total: int) -> Iterator[_Listed]:
     position = 0
     unpack = _CENTRAL.unpack_from
@@ -284,16 +288,16 @@ def _extra_field(reader: _Reader, raw_name: bytes, extra: bytes) -> bytes:
 
 def _check_local(reader: _Reader, entry: _Listed, end: int) -> int:
     """Compare an entry with its own header and descriptor; where its contents begin. end: where the next one begins."""
-    head = reader.at(entry.header, _LOCAL.size)
-    if len(head) < _LOCAL.size or not head.startswith(MAGIC):
+    name_end = _LOCAL.size + len(entry.raw_name)
+    head = reader.at(entry.header, name_end)
+    if len(head) < name_end or not head.startswith(MAGIC):
         _disagree(reader, entry, f"no entry begins at byte {entry.header}")
-    _, _, flags, method, _, _, crc, size, unpacked, name_length, extra_length = _LOCAL.unpack(head)
-    name = reader.at(entry.header + _LOCAL.size, name_length)
-    if name != entry.raw_name:
-        _disagree(reader, entry, f"its own header calls it {quoted(_shown(name))}")
+    _, _, flags, method, _, _, crc, size, unpacked, name_length, extra_length = _LOCAL.unpack_from(head)
+    if name_length != len(entry.raw_name) or head[_LOCAL.size :] != entry.raw_name:
+        _disagree(reader, entry, "its own header calls it something else")
     if method != entry.method or flags != entry.flags:
         _disagree(reader, entry, "its own header says another method or flags")
-    offset: int = entry.header + _LOCAL.size + name_length + extra_length
+    offset: int = entry.header + name_end + extra_length
     rest = end - offset - entry.size
     if rest < 0:
         _disagree(
@@ -302,14 +306,14 @@ def _check_local(reader: _Reader, entry: _Listed, end: int) -> int:
             f"its contents span bytes {offset}..{offset + entry.size}, but at {end} something else begins",
         )
     if flags & _DESCRIPTOR:
-        if (crc, size, unpacked) != (0, 0, 0) and (crc, size, unpacked) != (entry.crc, entry.size, entry.unpacked):
+        if (crc or size or unpacked) and (crc, size, unpacked) != (entry.crc, entry.size, entry.unpacked):
             _disagree(reader, entry, "its own header says another CRC or size")
         _check_descriptor(reader, entry, offset + entry.size, rest)
         return offset
     if rest:
         _disagree(reader, entry, f"the {rest} bytes after it belong to no entry")
     if size == _FULL32 or unpacked == _FULL32:
-        extra = reader.at(entry.header + _LOCAL.size + name_length, extra_length)
+        extra = reader.at(entry.header + name_end, extra_length)
         unpacked, size, _, _ = _zip64(reader, entry.raw_name, extra, (unpacked, size, 0, 0))
     if (crc, size, unpacked) != (entry.crc, entry.size, entry.unpacked):
         _disagree(reader, entry, "its own header says another CRC or size")
