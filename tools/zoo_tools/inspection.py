@@ -196,15 +196,15 @@ def _model_prefix(selection: Selection | None) -> str | None:
 def _tensor(record: TensorRecord, prefix: str | None, tied_to: str | None) -> TensorReport:
     data = record.data
     return TensorReport(
-        name=record.name,
-        dtype=record.dtype.name,
-        shape=record.shape,
-        elements=record.elements,
-        nbytes=bytes_in_file(record),
-        file=data.path,
-        encoding=data.encoding if isinstance(data, EncodedBytes) else None,
-        model=prefix is not None and record.name.startswith(prefix),
-        tied_to=tied_to,
+        record.name,
+        record.dtype.name,
+        record.shape,
+        record.elements,
+        bytes_in_file(record),
+        data.path,
+        data.encoding if isinstance(data, EncodedBytes) else None,
+        prefix is not None and record.name.startswith(prefix),
+        tied_to,
     )
 
 
