@@ -98,14 +98,14 @@ def test_names_of_tied_tensors_count_as_tensors(save, tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     tied = Side(Path("a"), "x", {"w": record, "head": record}, {})
     alone = Side(Path("b"), "x", {"w": record}, {})
-    assert _together(tied, tied, None).tensors == 2
-    assert kinds(_together(tied, alone, None)) == [("only in a", "head", "")]
+    assert _together(tied, tied).tensors == 2
+    assert kinds(_together(tied, alone)) == [("only in a", "head", "")]
 
 
 def test_what_can_not_be_read_is_not_the_same(tmp_path):
     sides = Side(Path("a"), "x", {}, {"s": "it is sparse"}), Side(Path("b"), "x", {}, {})
-    assert kinds(_together(*sides, None)) == [("unreadable", "s", "in A: it is sparse")]
-    assert kinds(_together(*sides[::-1], None)) == [("unreadable", "s", "in B: it is sparse")]
+    assert kinds(_together(*sides)) == [("unreadable", "s", "in A: it is sparse")]
+    assert kinds(_together(*sides[::-1])) == [("unreadable", "s", "in B: it is sparse")]
 
 
 @pytest.fixture

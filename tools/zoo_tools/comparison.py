@@ -10,7 +10,7 @@ from typing import Literal
 
 from zoo.checkpoint import TensorRecord
 from zoo.describe import Description, Json
-from zoo_tools.elements import Comparison
+from zoo_tools.elements import first_differences
 from zoo_tools.pairing import open_sides, pairs
 from zoo_tools.statistics import Statistics, measure, require_numpy
 
@@ -82,13 +82,14 @@ def diff(
     *,
     stats: bool = False,
     select: str | None = None,
+    jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> DiffReport:
     """Compare two checkpoints of any format and sharding, tensor by tensor; elements as bytes: NaN equals itself.
 
     stats: say of each tensor whose elements differ how much and where; of one whose dtype differs, too. Needs numpy.
     select: the part of a training checkpoint that is meant, e.g. "state_dict"; by default the one that is the model.
-    progress: called with the bytes that are done and those in all.
+    jobs: how many threads compare; by default up to 4. progress: called with the bytes that are done and those in all.
     Raises a child of CheckpointError when one of them can't be opened, MissingDependency for stats without numpy.
     """
     if stats:
@@ -107,27 +108,18 @@ def diff(
             changes.append(_change("unreadable", pair.name, pair.a, pair.b, reason=reason))
         else:
             changes.append(_change("removed" if pair.b is None else "added", pair.name, pair.a, pair.b))
-    total = sum(record.nbytes for _, record, _ in comparable)
-    done = equal = 0
-    with Comparison() as comparison:
-        for name, record, other in comparable:
-            change = _compare(comparison, name, record, other, stats=stats)
-            if change is None:
-                equal += 1
-            else:
-                changes.append(change)
-            done += record.nbytes
-            if progress is not None:
-                progress(done, total)
+    of_one_type = [(record, other) for _, record, other in comparable if record.dtype is other.dtype]
+    found = iter(first_differences(of_one_type, jobs=jobs, progress=progress))
+    for name, record, other in comparable:
+        if record.dtype is not other.dtype:
+            changes.append(_measured("retyped", name, record, other, stats=stats))
+        elif next(found) is not None:
+            changes.append(_measured("changed", name, record, other, stats=stats))
+    equal = len(comparable) - sum(change.kind in ("retyped", "changed") for change in changes)
     return DiffReport(first.location, second.location, equal, tuple(_in_order(changes)))
 
 
-def _compare(
-    comparison: Comparison, name: str, a: TensorRecord, b: TensorRecord, *, stats: bool
-) -> TensorChange | None:
-    if a.dtype is b.dtype and comparison.first_difference(a, b) is None:
-        return None
-    kind: ChangeKind = "changed" if a.dtype is b.dtype else "retyped"
+def _measured(kind: ChangeKind, name: str, a: TensorRecord, b: TensorRecord, *, stats: bool) -> TensorChange:
     if not stats:
         return _change(kind, name, a, b)
     measured = measure(a, b)

@@ -4,30 +4,79 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from zoo.checkpoint import StoredBytes, TensorRecord, read_bytes
 from zoo.checkpoint.describe import quoted, shown_path
+from zoo.checkpoint.parallel import Progress, default_jobs, run_all
 from zoo.checkpoint.reading import stored_bytes
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.errors import MalformedCheckpoint
 
-__all__ = ["BLOCK_BYTES", "Comparison", "blocks"]
+__all__ = ["BLOCK_BYTES", "Comparison", "blocks", "first_differences"]
 
 BLOCK_BYTES = 2**20
 """Two blocks fit into a processor's cache, where comparing costs next to nothing beside reading."""
 
 MOST_OPEN = 32
+SHARE_BYTES = 2**26
+
+PairOfRecords = tuple[TensorRecord, TensorRecord]
+
+
+def first_differences(
+    pairs: Sequence[PairOfRecords],
+    *,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[int | None]:
+    """For each pair of tensors of one dtype and shape the first byte at which they differ, None where they are equal.
+
+    jobs: how many threads compare. progress: called with the bytes that are done and those in all.
+    Raises MalformedCheckpoint when a file has become shorter than its header said.
+    """
+    found: list[int | None] = [None] * len(pairs)
+    total = sum(record.nbytes for record, _ in pairs)
+    done = 0
+
+    def tell(nbytes: int) -> None:
+        nonlocal done
+        done += nbytes
+        if progress is not None:
+            progress(done, total)
+
+    counter = Progress(tell)
+
+    def compare(places: range) -> None:
+        with Comparison(counter) as comparison:
+            for place in places:
+                record, other = pairs[place]
+                found[place] = comparison.first_difference(record, other)
+
+    run_all((partial(compare, places) for places in _shares(pairs)), jobs or default_jobs(), counter)
+    return found
+
+
+def _shares(pairs: Sequence[PairOfRecords]) -> Iterator[range]:
+    """Neighbours of about the same size together."""
+    start = amount = 0
+    for place, (record, _) in enumerate(pairs):
+        amount += record.nbytes
+        if amount >= SHARE_BYTES or place + 1 == len(pairs):
+            yield range(start, place + 1)
+            start, amount = place + 1, 0
 
 
 class Comparison:
     """Compares tensors of the same dtype and shape, and keeps their files open meanwhile.
 
-    progress: told how many bytes of elements were compared since it was told before.
+    progress: told how many bytes of elements are done with since it was told before; a tensor that differs is left at
+    its first difference, and then all of it is done with.
     """
 
     def __init__(self, progress: Callable[[int], None] | None = None) -> None:
@@ -46,6 +95,7 @@ class Comparison:
         position = 0
         for block, other in zip(blocks(a, BLOCK_BYTES), blocks(b, BLOCK_BYTES), strict=True):
             if block != other:
+                self._tell(a.nbytes - position)
                 return position + _first_unequal(block, other)
             position += len(block)
             self._tell(len(block))
@@ -67,6 +117,7 @@ class Comparison:
             block = self._read(a, a_data, position, length, self._buffers[0])
             other = self._read(b, b_data, position, length, self._buffers[1])
             if block != other:
+                self._tell(a_data.nbytes - position)
                 return position + _first_unequal(block, other)
             position += length
             self._tell(length)

@@ -77,16 +77,19 @@ def _header(report: InspectReport, name: str) -> str:
 
 
 def _notes(report: InspectReport) -> str:
-    notes = []
+    """What one should know first: which part is the model, and what is wrong or odd."""
+    selection = report.selection
+    chosen = "" if selection is None or not (selection.path or selection.left_out) else selection.reason
+    notes = list(report.warnings)
     if report.code is not None and report.code.runs_code:
-        notes.append(
-            "Loading this file with torch.load(weights_only=False) would run code. Reading it with zoo does not."
-        )
-    if report.selection is not None and report.selection.reason:
-        notes.append(report.selection.reason)
-    notes += report.warnings
+        notes.insert(0, "torch.load(weights_only=False) would run code from this file. Reading it with zoo does not.")
+    if selection is not None and selection.path is None:
+        notes.insert(0, f"Which part is the model can't be told: {selection.reason}.")
+        chosen = ""
     items = "".join(f"<li>{shown(note)}</li>" for note in notes[:MOST_LISTED])
-    return f"<ul class=notes>{items}</ul>" if items else ""
+    return (f"<p class=chosen>{shown(chosen)}</p>" if chosen else "") + (
+        f"<ul class=notes>{items}</ul>" if items else ""
+    )
 
 
 def _section(title: str, body: str) -> str:

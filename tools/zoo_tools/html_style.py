@@ -25,6 +25,7 @@ code,.name{font-size:.9em;overflow-wrap:anywhere}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px 18px;margin:16px 0}
 .notes{margin:16px 0 0;padding:10px 18px 10px 36px;background:var(--warn);
 border-left:4px solid var(--warn-line);border-radius:6px}
+.chosen{margin:14px 0 0;color:var(--dim)}
 .map{display:block;width:100%;height:auto}
 .map rect{stroke:var(--gap);stroke-width:1}
 .map g:hover>rect{stroke:var(--text);stroke-width:1.5}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.checkpoint import Checkpoint, TensorRecord, open_checkpoint
+from zoo.checkpoint.aliases import with_aliases
 
 __all__ = ["Pair", "Side", "open_sides", "pairs"]
 
@@ -61,7 +62,6 @@ def _side(checkpoint: Checkpoint, select: str | None) -> Side:
         from zoo.checkpoint.select import select_tensors
 
         checkpoint = select_tensors(checkpoint, select)
-    records = dict(checkpoint)
-    records |= {alias: records[kept] for alias, kept in checkpoint.aliases.items() if kept in records}
+    records = with_aliases(checkpoint)
     unreadable = {name: reason for name, reason in checkpoint.unsupported.items() if name not in records}
     return Side(checkpoint.location, checkpoint.format, records, unreadable)

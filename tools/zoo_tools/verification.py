@@ -10,7 +10,7 @@ from typing import Literal
 
 from zoo.checkpoint import Checkpoint, TensorRecord, open_checkpoint
 from zoo.describe import Description
-from zoo_tools.elements import Comparison
+from zoo_tools.elements import first_differences
 from zoo_tools.pairing import Side, open_sides, pairs
 from zoo_tools.soundness import Soundness, check_soundness
 
@@ -75,6 +75,7 @@ def verify(
     b: str | os.PathLike[str] | None = None,
     *,
     select: str | None = None,
+    jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> VerifyReport:
     """Check one checkpoint, or that two hold the same tensors, whatever the format and sharding of each.
@@ -85,13 +86,13 @@ def verify(
     stored once under several names counts under each.
 
     select: the part of a training checkpoint that is meant, e.g. "state_dict"; by default the one that is the model.
-    progress: called with the bytes that are done and those in all.
+    jobs: how many threads compare; by default up to 4. progress: called with the bytes that are done and those in all.
     Raises a child of CheckpointError when one of them can't be opened.
     """
     if b is None:
         return _alone(Path(a), progress)
     first, second = open_sides(Path(a), Path(b), select)
-    return _together(first, second, progress)
+    return _together(first, second, jobs, progress)
 
 
 def _alone(path: Path, progress: Callable[[int, int], None] | None) -> VerifyReport:
@@ -109,7 +110,9 @@ def _alone(path: Path, progress: Callable[[int, int], None] | None) -> VerifyRep
     )
 
 
-def _together(a: Side, b: Side, progress: Callable[[int, int], None] | None) -> VerifyReport:
+def _together(
+    a: Side, b: Side, jobs: int | None = None, progress: Callable[[int, int], None] | None = None
+) -> VerifyReport:
     comparable: list[tuple[str, TensorRecord, TensorRecord]] = []
     differences = []
     for pair in pairs(a, b):
@@ -123,19 +126,14 @@ def _together(a: Side, b: Side, progress: Callable[[int, int], None] | None) -> 
             differences.append(Difference("dtype", pair.name, detail))
         else:
             comparable.append((pair.name, pair.a, pair.b))
-    total = sum(record.nbytes for _, record, _ in comparable)
-    counter = _Counter(total, progress)
-    equal = equal_bytes = done = 0
-    with Comparison(counter) as comparison:
-        for name, record, other in comparable:
-            position = comparison.first_difference(record, other)
-            done += record.nbytes
-            counter.reach(done)
-            if position is None:
-                equal += 1
-                equal_bytes += record.nbytes
-            else:
-                differences.append(Difference("values", name, f"first at {_place(record, position)}"))
+    found = first_differences([(record, other) for _, record, other in comparable], jobs=jobs, progress=progress)
+    equal = equal_bytes = 0
+    for (name, record, _), position in zip(comparable, found, strict=True):
+        if position is None:
+            equal += 1
+            equal_bytes += record.nbytes
+        else:
+            differences.append(Difference("values", name, f"first at {_place(record, position)}"))
     return VerifyReport(
         a=a.location,
         b=b.location,
@@ -146,22 +144,6 @@ def _together(a: Side, b: Side, progress: Callable[[int, int], None] | None) -> 
         checks=("names, dtypes, shapes and the bytes of all elements",),
         notes=(),
     )
-
-
-class _Counter:
-    """Bytes done so far, told to whom it concerns."""
-
-    def __init__(self, total: int, progress: Callable[[int, int], None] | None) -> None:
-        self._total, self._progress, self._done = total, progress, 0
-
-    def __call__(self, nbytes: int) -> None:
-        self.reach(self._done + nbytes)
-
-    def reach(self, done: int) -> None:
-        """A tensor that differs is left at once, which counts as done with all of it."""
-        if self._progress is not None and done != self._done:
-            self._done = done
-            self._progress(done, self._total)
 
 
 def _missing(name: str, a: Side, b: Side) -> Difference:
