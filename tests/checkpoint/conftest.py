@@ -52,3 +52,26 @@ def write_tensors(write_raw: WriteRaw) -> WriteRaw:
         return write_raw(header, data, name=name)
 
     return write
+
+
+@pytest.fixture
+def write_torch(tmp_path: Path) -> WriteRaw:
+    """Let torch write U8 tensors, from name -> bytes. inside: the key of the training checkpoint that they are in."""
+    import torch
+
+    def write(
+        tensors: Mapping[str, bytes],
+        *,
+        name: str = "pytorch_model.bin",
+        legacy: bool = False,
+        inside: str | None = None,
+    ) -> Path:
+        state: dict[str, Any] = {
+            key: torch.frombuffer(bytearray(value), dtype=torch.uint8) for key, value in tensors.items()
+        }
+        if inside is not None:
+            state = {inside: state, "epoch": 1}
+        torch.save(state, tmp_path / name, _use_new_zipfile_serialization=not legacy)
+        return tmp_path / name
+
+    return write

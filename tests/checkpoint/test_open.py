@@ -11,7 +11,7 @@ import pytest
 
 import zoo.checkpoint.open as opening
 from zoo.checkpoint import Checkpoint, MemoryFiles, open_checkpoint
-from zoo.errors import AmbiguousName, CheckpointError, UnknownFormat, UnsupportedFeature
+from zoo.errors import AmbiguousName, CheckpointError, UnknownFormat
 from zoo.registry import Entry
 from zoo.spec import FormatSpec
 
@@ -107,18 +107,17 @@ class TestFiles:
             assert fact in str(raised.value)
 
     @pytest.mark.parametrize("name", ["pytorch_model.bin", "m.pt", "m.PTH", "m.ckpt"])
-    def test_a_pickle_by_name(self, tmp_path: Path, name: str) -> None:
+    def test_what_only_has_the_name_of_a_torch_file(self, tmp_path: Path, name: str) -> None:
         path = tmp_path / name
         path.write_bytes(b"anything")
-        with pytest.raises(UnsupportedFeature, match=f"{name} is a Python pickle.*does not unpickle"):
+        with pytest.raises(UnknownFormat, match=f"{name}: no torch checkpoint begins with"):
             open_checkpoint(path)
 
-    @pytest.mark.parametrize("start", [b"\x80\x02}q\x00.", b"PK\x03\x04"])
-    def test_a_pickle_by_content(self, tmp_path: Path, start: bytes) -> None:
-        path = tmp_path / "weights"
-        path.write_bytes(start)
-        with pytest.raises(UnsupportedFeature, match="Python pickle"):
-            open_checkpoint(path)
+    @pytest.mark.parametrize("legacy", [False, True])
+    def test_a_torch_file_by_content(self, tmp_path: Path, write_torch: WriteTensors, legacy: bool) -> None:
+        path = write_torch({"w": b"1"}, name="weights", legacy=legacy)
+        checkpoint = open_checkpoint(path)
+        assert (checkpoint.format, list(checkpoint)) == ("torch-legacy" if legacy else "torch", ["w"])
 
     def test_nothing_there(self, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="no such file"):
@@ -212,14 +211,49 @@ class TestDirectories:
         with pytest.raises(CheckpointError, match=r"several checkpoints: 'Q4\.gguf', 'Q8\.gguf'"):
             open_checkpoint(tmp_path)
 
-    def test_nothing_but_pickles(self, tmp_path: Path) -> None:
-        for name in ("pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin", "optimizer.pt"):
-            (tmp_path / name).write_bytes(b"\x80\x02.")
-        write_index(tmp_path, {"w": "pytorch_model-00001-of-00002.bin"}, "pytorch_model.bin.index.json")
-        with pytest.raises(UnsupportedFeature) as raised:
+    @pytest.mark.parametrize("beside", [(), ("optimizer.pt", "scheduler.pt", "rng_state_0.pth", "training_args.bin")])
+    @pytest.mark.parametrize("name", ["pytorch_model.bin", "other.pth"])
+    def test_the_only_torch_file_but_for_what_trainers_write(
+        self, tmp_path: Path, write_torch: WriteTensors, name: str, beside: tuple[str, ...]
+    ) -> None:
+        write_torch({"w": b"1"}, name=name)
+        for other in beside:
+            write_torch({"exp_avg": b"1"}, name=other)
+        (tmp_path / "config.json").write_text("{}")
+        checkpoint = open_checkpoint(tmp_path)
+        assert (list(checkpoint), checkpoint.location) == (["w"], tmp_path)
+        assert checkpoint.side_files.read("config.json") == b"{}"
+
+    def test_pytorch_model_comes_before_other_torch_files(self, tmp_path: Path, write_torch: WriteTensors) -> None:
+        write_torch({"w": b"1"}, name="pytorch_model.bin")
+        write_torch({"v": b"1"}, name="another.bin")
+        assert list(open_checkpoint(tmp_path)) == ["w"]
+
+    @pytest.mark.parametrize("indexed", [True, False])
+    def test_torch_shards(self, tmp_path: Path, write_torch: WriteTensors, indexed: bool) -> None:
+        names = [f"pytorch_model-0000{number}-of-00002.bin" for number in (1, 2)]
+        write_torch({"a": b"1"}, name=names[0])
+        write_torch({"b": b"2"}, name=names[1])
+        write_torch({"exp_avg": b"1"}, name="optimizer.bin")
+        if indexed:
+            write_index(tmp_path, {"a": names[0], "b": names[1]}, "pytorch_model.bin.index.json")
+        checkpoint = open_checkpoint(tmp_path)
+        assert {name: record.data.path.name for name, record in checkpoint.items()} == {"a": names[0], "b": names[1]}
+        (tmp_path / names[1]).unlink()
+        with pytest.raises(CheckpointError, match=f"absent.*{names[1]}"):
             open_checkpoint(tmp_path)
-        for fact in ("'optimizer.pt'", "'pytorch_model-00001-of-00002.bin'", "does not unpickle", "weights_only=True"):
-            assert fact in str(raised.value)
+
+    def test_shards_that_hold_more_than_tensors_by_name(self, tmp_path: Path, write_torch: WriteTensors) -> None:
+        for number in (1, 2):
+            write_torch({f"w{number}": b"1"}, name=f"m-0000{number}-of-00002.pt", inside="state_dict")
+        with pytest.raises(CheckpointError, match=r"m-00001-of-00002\.pt holds them inside other containers"):
+            open_checkpoint(tmp_path)
+
+    def test_several_torch_files(self, tmp_path: Path, write_torch: WriteTensors) -> None:
+        for name in ("a.pt", "b.pth"):
+            write_torch({"w": b"1"}, name=name)
+        with pytest.raises(CheckpointError, match=r"several checkpoints: 'a\.pt', 'b\.pth'"):
+            open_checkpoint(tmp_path)
 
     def test_pickles_beside_safetensors_do_not_matter(self, tmp_path: Path, write_tensors: WriteTensors) -> None:
         write_tensors({"w": b"1"})

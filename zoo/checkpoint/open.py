@@ -112,16 +112,14 @@ def _open_foreign(directory: Path, paths: Mapping[str, Path], files: ModelDirect
     index = _choose_index(directory, paths, _TORCH_SINGLE + INDEX_SUFFIX, lambda name: name.endswith(indexed))
     if index is not None:
         return open_index(directory, read_index(paths[index]), files, _open_file)
-    if len(foreign) == 1:
-        # A format that brings its own side files keeps them; others have those of the directory.
+    sets = {(match["stem"], match["suffix"]) if (match := _NUMBERED.fullmatch(name)) else name for name in foreign}
+    if len(sets) == 1:
         opened = _open_file(paths[foreign[0]])
-        return opened if opened.side_files.names() else _relocated(opened, directory, files)
-    sets = {(match["stem"], match["suffix"]) for name in foreign if (match := _NUMBERED.fullmatch(name))}
-    if len(sets) == 1 and all(map(_NUMBERED.fullmatch, foreign)):
-        opened = _open_file(paths[foreign[0]])
-        if len(opened.files) > 1:  # the format knows its own parts
-            return opened
+        if len(opened.files) > 1 or not isinstance(opened.side_files, ModelDirectory):
+            return opened  # the format knows its own parts, or brings its own side files
         _check_numbers(directory, foreign)
+        if len(foreign) == 1:
+            return _relocated(opened, directory, files)
         return _join(directory, [paths[name] for name in foreign], files)
     if foreign:
         raise CheckpointError(
