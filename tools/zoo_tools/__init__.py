@@ -15,16 +15,28 @@ if TYPE_CHECKING:
     from zoo_tools.html_page import html_report as html_report
     from zoo_tools.inspection import InspectReport as InspectReport
     from zoo_tools.inspection import inspect as inspect
+    from zoo_tools.migrate_report import MigrateReport as MigrateReport
+    from zoo_tools.migrate_report import TreeReport as TreeReport
+    from zoo_tools.migration import migrate as migrate
+    from zoo_tools.resharding import merge as merge
+    from zoo_tools.resharding import shard as shard
+    from zoo_tools.tree_migration import migrate_tree as migrate_tree
     from zoo_tools.verification import VerifyReport as VerifyReport
     from zoo_tools.verification import verify as verify
 
 _HOME = {
     "DiffReport": "comparison",
     "InspectReport": "inspection",
+    "MigrateReport": "migrate_report",
+    "TreeReport": "migrate_report",
     "VerifyReport": "verification",
     "diff": "comparison",
     "html_report": "html_page",
     "inspect": "inspection",
+    "merge": "resharding",
+    "migrate": "migration",
+    "migrate_tree": "tree_migration",
+    "shard": "resharding",
     "verify": "verification",
 }
 

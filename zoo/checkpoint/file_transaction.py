@@ -73,6 +73,11 @@ class FileTransaction:
             output.write(memoryview(content))
         self._written.insert(0, name)
 
+    @property
+    def may_replace(self) -> bool:
+        """Whether the job was told to replace what is there: now, or when it began, if it is continued."""
+        return self._journal is not None and self._journal.force
+
     def staged(self, name: str) -> Path:
         """Where a file that was written lies until the end."""
         return self._work.path / name

@@ -41,10 +41,12 @@ class Resumption:
 class Journal:
     """The journal of the job that is running."""
 
-    def __init__(self, path: Path, done: Mapping[str, int], *, sync: bool) -> None:
-        """done: the files that are complete, with their sizes, out of an earlier run."""
+    def __init__(self, path: Path, done: Mapping[str, int], *, force: bool, sync: bool) -> None:
+        """done: the files that are complete, with their sizes, out of an earlier run. force: see there."""
         self._path = path
         self._sync = sync
+        self.force = force
+        """Whether the job, in this run or when it began, was told to replace what is there."""
         self.done = dict(done)
 
     @classmethod
@@ -73,15 +75,14 @@ class Journal:
                 if left.binding is not None:
                     with saving_errors(f"{shown_path(path)} can't be continued"):
                         os.truncate(path, left.length)
-                    return cls(path, left.done, sync=sync), True
+                    return cls(path, left.done, force=left.force or resumption.force, sync=sync), True
             with saving_errors(f"{shown_path(path)} can't be removed"):
                 os.unlink(path)
-        journal = cls(path, {}, sync=sync)
-        return journal, False
+        return cls(path, {}, force=resumption.force, sync=sync), False
 
     def open(self, binding: Mapping[str, Any]) -> None:
         """Write the first line of a new job's journal."""
-        self._append({"binding": _as_stored(binding)})
+        self._append({"binding": _as_stored(binding), "force": self.force})
 
     def add(self, name: str, size: int) -> None:
         """Note that a file is complete, on the disk and compared, if those were asked for."""
@@ -119,6 +120,7 @@ def is_resumable(work_folder: Path) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Left:
     binding: Mapping[str, Any] | None
+    force: bool
     done: Mapping[str, int]
     length: int
 
@@ -132,6 +134,7 @@ def _read(path: Path) -> _Left | None:
     except OSError as error:
         raise SaveError(f"{shown_path(path)} can't be read: {error.strerror}.") from error
     binding: Mapping[str, Any] | None = None
+    force = False
     done: dict[str, int] = {}
     length = 0
     for line in content.splitlines(keepends=True):
@@ -140,12 +143,12 @@ def _read(path: Path) -> _Left | None:
             break
         length += len(line)
         if isinstance(values.get("binding"), dict):
-            binding = values["binding"]
+            binding, force = values["binding"], values.get("force") is True
         elif isinstance(values.get("done"), str) and type(values.get("size")) is int:
             done[values["done"]] = values["size"]
         elif isinstance(values.get("undone"), str):
             done.pop(values["undone"], None)
-    return _Left(binding, done, length)
+    return _Left(binding, force, done, length)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

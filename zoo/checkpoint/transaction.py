@@ -112,6 +112,11 @@ class DirectoryTransaction:
         if index is not None:
             self._write(INDEX_NAME, (index,))
 
+    @property
+    def may_replace(self) -> bool:
+        """Whether the job was told to replace what is there: now, or when it began, if it is continued."""
+        return self._journal is not None and self._journal.force
+
     def staged(self, name: str) -> Path:
         """Where a file that was written lies until the commit, for those who want to read it."""
         return self._staged / FILES_FOLDER / name
