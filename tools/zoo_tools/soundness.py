@@ -9,6 +9,8 @@ from pathlib import Path
 from zoo.checkpoint import Checkpoint
 from zoo.checkpoint.describe import listed, quoted, shown_path
 from zoo.checkpoint.regular_file import open_regular, read_up_to
+from zoo_tools.manifest import MANIFEST_NAME
+from zoo_tools.manifest_check import check_manifest, is_manifest
 
 __all__ = ["Soundness", "check_soundness"]
 
@@ -39,10 +41,21 @@ def check_soundness(checkpoint: Checkpoint, progress: Callable[[int, int], None]
         checks.append("checksums of the zip archive")
         for path in archives:
             problems += [f"{shown_path(path)}: {problem}" for problem in check_entries(path)]
+    manifest = _manifest_of(checkpoint)
+    if manifest is not None:
+        checks.append(f"sha256 of {manifest.name}")
+        problems += check_manifest(manifest)
     if checkpoint.unsupported:
         names = listed(map(quoted, checkpoint.unsupported))
         notes.append(f"{len(checkpoint.unsupported)} tensors can't be read by zoo: {names}.")
     return Soundness(tuple(checks), tuple(problems), tuple(notes))
+
+
+def _manifest_of(checkpoint: Checkpoint) -> Path | None:
+    """The manifest of ours that goes with a directory, or with a single file."""
+    location = checkpoint.location
+    path = location / MANIFEST_NAME if location.is_dir() else location.with_name(f"{location.name}.{MANIFEST_NAME}")
+    return path if is_manifest(path) else None
 
 
 def _check_total(checkpoint: Checkpoint, notes: list[str]) -> None:

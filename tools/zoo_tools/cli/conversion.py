@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -13,7 +13,10 @@ from click.core import ParameterSource
 from zoo.cli.progress import progress_bar
 from zoo.cli.text import escaped
 
-__all__ = ["chosen", "resumable", "tensor_options", "writing_options"]
+if TYPE_CHECKING:
+    from zoo_tools.migrate_report import MigrateReport
+
+__all__ = ["chosen", "print_report", "resumable", "tensor_options", "writing_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -99,3 +102,9 @@ def chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("verify", "sync"):
         options[name] = not options.pop(f"no_{name}")
     return options
+
+
+def print_report(report: MigrateReport) -> None:
+    """What was done, a sentence on each line."""
+    for sentence in report.sentences:
+        click.echo(escaped(sentence))
