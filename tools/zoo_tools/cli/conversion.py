@@ -62,10 +62,10 @@ def resumable(ctx: click.Context, description: str) -> Iterator[Callable[[int, i
     try:
         with progress_bar(description, in_bytes=True) as progress:
             yield progress
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         click.echo("\nInterrupted. Nothing incomplete has a final name. To go on from here:", err=True)
         click.echo(f"  {escaped(_resuming(ctx))}", err=True)
-        raise
+        raise click.Abort from interrupt
 
 
 def _with(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
