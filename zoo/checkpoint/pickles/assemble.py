@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from zoo.checkpoint.pickles.tensors import tensor_record
 from zoo.checkpoint.pickles.tree import walk
 from zoo.checkpoint.records import Checkpoint, Selection, TensorRecord
 from zoo.checkpoint.rules import METADATA_KEY, name_problem
-from zoo.checkpoint.select import choose
+from zoo.checkpoint.select import choose as choose_branch
 from zoo.errors import CheckpointError
 
 __all__ = ["assemble", "no_garbage"]
@@ -41,10 +41,11 @@ def assemble(
     *,
     format: str,
     warnings: Sequence[str] = (),
-    selection: Selection | None = None,
+    choose: Callable[[Sequence[str]], Selection] | None = None,
 ) -> Checkpoint:
-    """The checkpoint of a file. root: what its pickle spells. selection: where the format says which part is the model.
+    """The checkpoint of a file. root: what its pickle spells.
 
+    choose: from the names of all tensors, which part is the model, where the format says more than the tree does.
     Raises CheckpointError when there is no tensor in it, MalformedCheckpoint when a tensor is none.
     """
     tree = walk(root)
@@ -82,7 +83,7 @@ def assemble(
         records=records,
         side_files=ModelDirectory(path.parent),
         unsupported=unsupported,
-        selection=selection or choose(tree.top),
+        selection=choose_branch(tree.top) if choose is None else choose([name for name, _ in tree.leaves]),
         code=code,
         warnings=notes,
     )

@@ -312,7 +312,8 @@ class Machine:
             target.extend(items)
         elif isinstance(target, Global):
             target.called = target.altered = True
-        else:
+        elif not isinstance(target, dict):
+            # An OrderedDict with an attribute `append`, which `note_planted` has seen, would call it.
             raise NotBuildable(f"APPEND on {found(target)}")
 
     def _set(self, target: object, flat: list[object]) -> None:

@@ -11,8 +11,9 @@ from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.machine import Machine
 from zoo.checkpoint.pickles.stream import Stream
 from zoo.checkpoint.pickles.tensors import Storage, storage_element
+from zoo.checkpoint.pickles.torchscript import arrange
 from zoo.checkpoint.pickles.zip_archive import MAGIC, ZipArchive, entry_crc, read_archive
-from zoo.checkpoint.records import Checkpoint, Selection
+from zoo.checkpoint.records import Checkpoint
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.errors import MalformedCheckpoint, UnknownFormat, UnsupportedFeature
 
@@ -49,24 +50,8 @@ def open_file(path: Path) -> Checkpoint:
         if not script:
             return assemble(path, root, vocabulary, format=FORMAT_NAME, warnings=warnings)
         constants = reader.load(_CONSTANTS, "constants/")
-        return _assemble_script(path, root, constants, vocabulary, warnings)
-
-
-def _assemble_script(
-    path: Path, root: object, constants: object, vocabulary: Vocabulary, warnings: list[str]
-) -> Checkpoint:
-    """A TorchScript archive: the attributes of its module; the constants of its code stand beside them."""
-    if not isinstance(constants, (list, tuple)) or not constants:
-        selection = Selection("", ("",), (), "the file is a TorchScript module")
-        return assemble(path, root, vocabulary, format=FORMAT_NAME, warnings=warnings, selection=selection)
-    both: dict[object, object] = {
-        "data": root,
-        "constants": {f"c{number}": constant for number, constant in enumerate(constants)},
-    }
-    selection = Selection(
-        "data", ("data", "constants"), ("constants",), "'data' is the TorchScript module, 'constants' are of its code"
-    )
-    return assemble(path, both, vocabulary, format=FORMAT_NAME, warnings=warnings, selection=selection)
+        arranged, choose = arrange(root, constants, archive, descriptor)
+        return assemble(path, arranged, vocabulary, format=FORMAT_NAME, warnings=warnings, choose=choose)
 
 
 class _ArchiveReader:
