@@ -151,7 +151,7 @@ def test_a_spec_means_what_its_own_distribution_brings_before_any_other():
 
 
 def test_what_this_process_registered_is_no_distribution_to_prefer():
-    """ "(this process)" sorts before every other."""
+    """Although its place-holder sorts before every distribution."""
     with pytest.raises(AmbiguousName) as caught:
         commands(entry("zoo-swin:swin"), entry("(this process):swin")).get("swin")
     assert caught.value.hint.endswith("ZOO_PREFER=swin=zoo-swin")
