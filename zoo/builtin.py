@@ -28,6 +28,8 @@ def zoo_formats() -> list[FormatSpec]:
             name="safetensors",
             open="zoo.checkpoint.safetensors:open_file",
             suffixes=(".safetensors",),
+            magic=b"\0\0\0\0{",  # the upper half of the header's length, and the brace that the header begins with
+            magic_offset=4,
             summary="Tensors behind a JSON header; mapped, never copied",
         ),
         FormatSpec(

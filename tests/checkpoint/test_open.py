@@ -11,7 +11,7 @@ import pytest
 
 import zoo.checkpoint.open as opening
 from zoo.checkpoint import Checkpoint, MemoryFiles, open_checkpoint
-from zoo.errors import AmbiguousName, CheckpointError, UnknownFormat
+from zoo.errors import AmbiguousName, CheckpointError, MalformedCheckpoint, UnknownFormat
 from zoo.registry import Entry
 from zoo.spec import FormatSpec
 
@@ -71,7 +71,7 @@ class TestFiles:
 
     def test_content_goes_before_the_suffix(self, tmp_path: Path, formats: Callable[..., None]) -> None:
         formats(GGUF)
-        path = tmp_path / "renamed.safetensors"
+        path = tmp_path / "renamed.bin"
         path.write_bytes(b"GGUF and more")
         assert open_checkpoint(path).format == "fake"
 
@@ -82,10 +82,8 @@ class TestFiles:
         assert open_checkpoint(path).format == "fake", "its opener says what is wrong with it"
 
     def test_a_fallback_stands_back(self, tmp_path: Path, formats: Callable[..., None]) -> None:
-        formats(("other", {"name": "any", "suffixes": (".safetensors",), "fallback": True}), GGUF)
+        formats(("other", {"name": "any", "suffixes": (".safetensors",), "fallback": True}))
         path = tmp_path / "x.safetensors"
-        path.write_bytes(b"GGUF")
-        assert open_checkpoint(path).format == "fake"
         path.write_bytes(b"")
         with pytest.raises(CheckpointError, match="0 bytes long"):
             open_checkpoint(path)
@@ -118,6 +116,21 @@ class TestFiles:
         path = write_torch({"w": b"1"}, name="weights", legacy=legacy)
         checkpoint = open_checkpoint(path)
         assert (checkpoint.format, list(checkpoint)) == ("torch-legacy" if legacy else "torch", ["w"])
+
+    @pytest.mark.parametrize("length", [2, 127, 0x80, 0x0280, 0x0480])
+    @pytest.mark.parametrize("name", ["model.safetensors", "without-its-suffix"])
+    def test_safetensors_whose_length_looks_like_another_magic(
+        self, write_raw: WriteTensors, length: int, name: str
+    ) -> None:
+        """The file begins with the length of its header, which may begin with the byte that pickles begin with."""
+        path = write_raw(b"{}" + b" " * (length - 2), name=name)
+        assert open_checkpoint(path).format == "safetensors"
+
+    def test_a_torch_file_under_the_name_of_safetensors(self, tmp_path: Path, write_torch: WriteTensors) -> None:
+        for legacy, kind in ((True, "Python pickle"), (False, "zip archive")):
+            path = write_torch({"w": b"1"}, name="model.safetensors", legacy=legacy)
+            with pytest.raises(MalformedCheckpoint, match=f"looks like a {kind}"):
+                open_checkpoint(path)
 
     def test_nothing_there(self, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="no such file"):

@@ -60,13 +60,20 @@ def _open_file(path: Path) -> Checkpoint:
 
 
 def _recognise(path: Path) -> Entry[FormatSpec]:
-    """The format of a file: by its first bytes, which can't be wrong, else by its suffix."""
+    """The format of a file: by its first bytes, where the longest magic is the surest, else by its suffix.
+
+    A name that ends in .safetensors is a promise, which programs and people rely on: such a file is nothing else.
+    """
     formats = registry().formats.entries()
     longest = max((entry.spec.magic_offset + len(magic) for entry in formats for magic in entry.spec.magics), default=0)
     with open_regular(path) as (descriptor, _):
         start = read_up_to(descriptor, longest, 0, path)
-    by_magic = [entry for entry in formats if start[entry.spec.magic_offset :].startswith(entry.spec.magics)]
-    fitting = by_magic or [entry for entry in formats if _has_suffix(path.name, entry)]
+    by_magic = {entry.full_name: _fitting_magic(start, entry.spec) for entry in formats}
+    surest = 0 if path.name.lower().endswith(_SUFFIX) else max(by_magic.values(), default=0)
+    if surest:
+        fitting = [entry for entry in formats if by_magic[entry.full_name] == surest]
+    else:
+        fitting = [entry for entry in formats if _has_suffix(path.name, entry)]
     fitting = [entry for entry in fitting if not entry.spec.fallback] or fitting
     if len(fitting) == 1:
         return fitting[0]
@@ -180,6 +187,11 @@ def _check_numbers(directory: Path, names: Iterable[str]) -> None:
                 )
             if beyond:
                 raise CheckpointError(f"{shown_path(directory)}: {listed(beyond)} can't be a shard: there are {count}.")
+
+
+def _fitting_magic(start: bytes, spec: FormatSpec) -> int:
+    """The length of the longest of the format's magics that stands in the first bytes; 0 for none."""
+    return max((len(magic) for magic in spec.magics if start.startswith(magic, spec.magic_offset)), default=0)
 
 
 def _has_suffix(name: str, entry: Entry[FormatSpec]) -> bool:
