@@ -37,7 +37,10 @@ _DERIVED = frozenset(("total_size", "total_parameters"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What decides about the result, and how it is come by; see `zoo_tools.migrate`. max_shard_size: None for one file."""
+    """What decides about the result, and how it is come by: see `zoo_tools.migrate`.
+
+    max_shard_size: None for a single file.
+    """
 
     max_shard_size: int | str | None
     dtype: str | None = None

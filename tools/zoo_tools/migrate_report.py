@@ -33,10 +33,11 @@ class MigrateReport:
     """What was done, or with `dry_run` what would be.
 
     source, target: paths. format: of the source. selection: the sub-tree that was taken, "" for all, None where formats
-    hold nothing else; selection_reason: why; not_selected: the sub-trees that are no part of a model. tensors, bytes: stored once each, without headers. ties: other name -> the
-    name under which the tensor is stored. cast, decoded: e.g. {"F32 -> BF16": 12}: how many tensors were changed so.
-    dropped, renamed: by the rules. unsupported: tensors that can't be read and were skipped -> why.
-    copied: files beside the tensors. left_out, skipped: those that were not copied -> why. warnings: in words.
+    hold nothing else; selection_reason: why; not_selected: the sub-trees that are no part of a model.
+    tensors, bytes: stored once each, without headers. ties: other name -> the name under which the tensor is stored.
+    cast, decoded: how many tensors were changed so, e.g. {"F32 -> BF16": 12}. dropped, renamed: by the rules.
+    unsupported: tensors that can't be read and were skipped -> why. copied: files beside the tensors.
+    left_out, skipped: those that were not copied -> why. warnings: in words.
     verified: every element was read again and compared. resumed: an interrupted run was continued.
     content_sha256: with a manifest (see `zoo.checkpoint.digest.content_digest`).
     """

@@ -12,7 +12,7 @@ from zoo.checkpoint.copying import ends_early
 from zoo.checkpoint.describe import listed, quoted, shown_path
 from zoo.checkpoint.parallel import Progress, run_all
 from zoo.checkpoint.plan import FilePlan, TensorPlan
-from zoo.checkpoint.records import StoredBytes
+from zoo.checkpoint.records import StoredBytes, TensorRecord
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.checkpoint.safetensors import read_header
 from zoo.checkpoint.writer import Piece, TensorSource, pieces_of
@@ -56,8 +56,7 @@ def compare_written(
             f"{shown_path(path)}: read again, its header is not what was written: see {listed(map(quoted, wrong))}."
         )
     progress = progress or Progress()
-    offsets = {name: record.data.offset for name, record in header.records.items()}
-    comparison = _Comparison(path, offsets, progress)
+    comparison = _Comparison(path, header.records, progress)
     run_all(comparison.tasks(plan, source), jobs, progress)
 
 
@@ -73,9 +72,9 @@ def same_contents(one: Path, other: Path) -> bool:
 
 
 class _Comparison:
-    def __init__(self, path: Path, offsets: Mapping[str, int], progress: Progress) -> None:
+    def __init__(self, path: Path, written: Mapping[str, TensorRecord], progress: Progress) -> None:
         self._path = path
-        self._offsets = offsets
+        self._written = written
         self._progress = progress
 
     def tasks(self, plan: FilePlan, source: TensorSource) -> Iterator[Callable[[], None]]:
@@ -84,7 +83,7 @@ class _Comparison:
         amount = 0
         for placed in plan.tensors:
             tensor = placed.tensor
-            offset = self._offsets[tensor.name]
+            offset = self._written[tensor.name].data.offset
             given = source(tensor.name)
             if not isinstance(given, StoredBytes):
                 yield lambda tensor=tensor, given=given, offset=offset: self._stream(  # type: ignore[misc]
@@ -148,13 +147,11 @@ class _Comparison:
 
     def _refuse(self, offset: int, here: bytes | bytearray, there: bytes | bytearray) -> NoReturn:
         first = next((i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), len(there))
-        name, begin = max(
-            ((name, begin) for name, begin in self._offsets.items() if begin <= offset + first),
-            key=lambda item: item[1],
-        )
+        place = offset + first
+        record = next(r for r in self._written.values() if r.data.offset <= place < r.data.offset + r.data.nbytes)
         raise CheckpointError(
-            f"{shown_path(self._path)}: tensor {quoted(name)}: read again, its byte {offset + first - begin} "
-            "is not that of the source.",
+            f"{shown_path(self._path)}: tensor {quoted(record.name)}: read again, "
+            f"its byte {place - record.data.offset} is not that of the source.",
             hint="The source has changed meanwhile, or the disk or memory of this machine is at fault. Do it again.",
         )
 
