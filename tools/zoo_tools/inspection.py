@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoo.checkpoint import Checkpoint, EncodedBytes, TensorRecord, open_checkpoint
 from zoo.checkpoint.describe import quoted
@@ -20,8 +20,7 @@ from zoo_tools.sharing import bytes_in_file, overlapping_groups, tied_groups
 __all__ = ["DTypeTotal", "FileTotal", "InspectReport", "TensorReport", "inspect", "inspect_checkpoint"]
 
 
-@dataclass(frozen=True, slots=True)
-class TensorReport:
+class TensorReport(NamedTuple):
     """One tensor. dtype: of its elements. encoding: how they are encoded, if they are, e.g. "Q4_1".
 
     nbytes: what it takes in the file. file: where that is. model: whether it belongs to the part that is the model.
@@ -58,8 +57,7 @@ class TensorReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class DTypeTotal:
+class DTypeTotal(NamedTuple):
     """All tensors of one dtype or encoding."""
 
     name: str
@@ -68,8 +66,7 @@ class DTypeTotal:
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class FileTotal:
+class FileTotal(NamedTuple):
     """One of the files. nbytes: its size. tensor_bytes: what its tensors take in it, shared bytes once."""
 
     path: Path
