@@ -110,6 +110,17 @@ def test_a_pickle_that_would_run_code(zoo_here, tmp_path):
     assert not (tmp_path / "canary").exists()
 
 
+def test_a_model_that_can_not_be_told(zoo_here, tmp_path):
+    torch.save({"generator": layers(1), "discriminator": layers(2)}, tmp_path / "gan.pt")
+    lines = zoo_here("inspect", str(tmp_path / "gan.pt")).stdout.splitlines()
+    assert "model\tcan't be told: generator, discriminator" in lines and "parameters\t0" in lines
+
+
+def test_what_can_not_be_read_is_told_with_the_reason(zoo_here, tmp_path):
+    torch.save({"w": torch.ones(2), "s": torch.eye(3).to_sparse()}, tmp_path / "model.pt")
+    assert ["s", "it is sparse"] in rows(zoo_here("inspect", str(tmp_path / "model.pt")).stdout, "unsupported")
+
+
 def test_a_page(zoo_here, model, tmp_path):
     finished = zoo_here("inspect", model, "--html", str(tmp_path / "report.html"))
     assert f"page\t{tmp_path / 'report.html'}" in finished.stdout.splitlines()

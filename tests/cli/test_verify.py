@@ -73,3 +73,52 @@ def test_a_flipped_bit_in_an_archive(zoo_here, tmp_path, tensors):
     finished = zoo_here("verify", str(path))
     assert finished.exit_code == 1
     assert finished.stdout.startswith("damaged\t") and "CRC" in finished.stdout
+
+
+def test_tied_tensors_and_copies_of_them_are_the_same(zoo_here, tmp_path, tensors):
+    torch.save(tensors | {"tied": tensors["a"]}, tmp_path / "tied.pt")
+    save_file(tensors | {"tied": tensors["a"].clone()}, tmp_path / "copied.safetensors")
+    paths = str(tmp_path / "tied.pt"), str(tmp_path / "copied.safetensors")
+    assert zoo_here("verify", *paths).exit_code == 0
+    assert zoo_here("migrate", paths[0], str(tmp_path / "out")).exit_code == 0
+    assert zoo_here("verify", str(tmp_path / "out"), paths[1]).stdout.startswith("same\t3 tensors")
+
+
+def test_what_zoo_can_not_read_is_not_called_the_same(zoo_here, tmp_path, tensors):
+    torch.save(tensors | {"sparse": torch.eye(3).to_sparse()}, tmp_path / "model.pt")
+    save_file(tensors, tmp_path / "model.safetensors")
+    finished = zoo_here("verify", str(tmp_path / "model.pt"), str(tmp_path / "model.safetensors"))
+    assert finished.exit_code == 1 and "unreadable\tsparse: in A: it is sparse" in finished.stdout.splitlines()
+    finished = zoo_here("verify", str(tmp_path / "model.pt"))
+    assert finished.exit_code == 0 and "Not checked, since zoo can't read them: 'sparse'." in finished.stdout
+
+
+@pytest.mark.parametrize("target", ["out", "out.safetensors"])
+def test_a_manifest_is_checked(zoo_here, tmp_path, tensors, target):
+    save_file(tensors, tmp_path / "model.safetensors")
+    out = tmp_path / target
+    assert zoo_here("migrate", str(tmp_path / "model.safetensors"), str(out), "--manifest").exit_code == 0
+    assert "manifest.json" in zoo_here("verify", str(out)).stdout
+    file = out / "model.safetensors" if target == "out" else out
+    with open(file, "r+b") as content:
+        content.seek(-1, 2)
+        content.write(b"\x07")
+    finished = zoo_here("verify", str(out))
+    assert finished.exit_code == 1 and "its sha256 differs from the manifest's" in finished.stdout
+
+
+def test_a_manifest_of_another_program_is_none_of_ours(zoo_here, tmp_path, tensors):
+    save_file(tensors, tmp_path / "model.safetensors")
+    for content in ('{"name": "my web app", "files": {"x": 1}}', "not json", "[]"):
+        (tmp_path / "manifest.json").write_text(content)
+        finished = zoo_here("verify", str(tmp_path))
+        assert finished.exit_code == 0 and "manifest.json" not in finished.stdout
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "absent.safetensors"])
+def test_a_manifest_leads_nowhere_else(zoo_here, tmp_path, tensors, name):
+    save_file(tensors, tmp_path / "model.safetensors")
+    manifest = {"format": "zoo-manifest", "version": 1, "files": {name: {"size": 1, "sha256": "0"}}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    finished = zoo_here("verify", str(tmp_path))
+    assert finished.exit_code == 1 and "problem\t" in finished.stdout
