@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+import zoo
+
 CONFIG = {
     "model_type": "llama",
     "vocab_size": 20,
@@ -89,3 +91,43 @@ except zoo.NameNotFound as error:
     assert "zoo-other:l0 1.0: The reference 'zoo_other.absent:f' can't be used" in result.stdout
     assert "zoo-other:l1 1.0: zoo_other.needs needs no_such_library" in result.stdout
     assert "zoo-other:l2 1.0: KeyError: 'no such key'" in result.stdout
+
+
+TWIN = """
+from dataclasses import replace
+import zoo_llama._plugin as original
+
+@hookimpl
+def zoo_architectures():
+    return original.zoo_architectures()
+
+@hookimpl
+def zoo_layouts():
+    return original.zoo_layouts()
+
+@hookimpl
+def zoo_presets():
+    return original.zoo_presets()
+"""
+
+TRY = """
+import zoo
+try:
+    print(zoo.load({path!r})[0].origin.architecture)
+except zoo.AmbiguousName as error:
+    print(error)
+"""
+
+
+def test_two_plugins_that_read_one_architecture(fake_plugin, run_python, tmp_path):
+    """Nothing is guessed: a preference decides, or leaving one of them out; else the error names both and the cures."""
+    path = tmp_path / "model"
+    zoo.save(zoo.create(CONFIG), path)
+    fake_plugin("zoo-twin", TWIN)
+    script = TRY.format(path=str(path))
+    for preferred in ("zoo-llama", "zoo-twin"):
+        result = run_python(script, ZOO_PREFER=f"llama={preferred}")
+        assert result.stdout.split() == [f"{preferred}:llama"], result.stderr
+    undecided = run_python(script).stdout
+    for fact in ("zoo-llama:llama", "zoo-twin:llama", "ZOO_PREFER=llama="):
+        assert fact in undecided

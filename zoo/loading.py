@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo.checkpoint import DirectoryFiles, ModelFiles, read_json
+from zoo.checkpoint import DirectoryFiles, ModelFiles, read_json, with_aliases
 from zoo.composition import choose_head, serving
 from zoo.errors import ConfigError, InvalidInput, NameNotFound, UnsupportedFeature, UntrainedHead
 from zoo.hub import existing_path, is_reference, locate
@@ -318,6 +318,8 @@ def _load_weights(
     generator: torch.Generator,
     progress: Callable[[int, int], None] | None,
 ) -> LoadReport:
+    _refuse_unsupported(source)
+    stored = with_aliases(source.checkpoint)
     chosen_dtype = choose_dtype(source.checkpoint.values(), dtype, _declared_dtype(source.metadata.config))
     bare = not isinstance(model, ComposedTaskModel)
     prefix = "backbone." if bare else ""
@@ -325,16 +327,14 @@ def _load_weights(
     unused = {"head.": f"it belongs to the head '{_head_name(source)}', which was not asked for"} if not trained else {}
     assignment = plan_assignment(
         targets,
-        source.checkpoint,
+        stored,
         key_map_of(source.layout, source.configs),
         ties=model.ties if isinstance(model, ComposedTaskModel) else (),
         unused=unused,
         untrained=untrained,
         location=source.metadata.location,
     )
-    assign_weights(
-        model, assignment, source.checkpoint, prefix=prefix, dtype=chosen_dtype, device=device, progress=progress
-    )
+    assign_weights(model, assignment, stored, prefix=prefix, dtype=chosen_dtype, device=device, progress=progress)
     if isinstance(model, ComposedTaskModel):
         if untrained:
             _initialise_head(model, device, generator)
@@ -347,7 +347,7 @@ def _load_weights(
     return LoadReport(
         ignored=assignment.ignored,
         duplicates=tuple(assignment.duplicates),
-        decoded=decoded_encodings(assignment, source.checkpoint),
+        decoded=decoded_encodings(assignment, stored),
         untrained=untrained,
     )
 
@@ -458,3 +458,10 @@ def _refuse_quantised(source: Source) -> None:
             f"{source.metadata.location}: config.json says that the weights are quantised ({method}), which zoo does "
             "not read; it reads quantised weights in GGUF."
         )
+
+
+def _refuse_unsupported(source: Source) -> None:
+    unsupported = source.checkpoint.unsupported
+    if unsupported:
+        listing = "\n".join(f"  {name}: {reason}" for name, reason in unsupported.items())
+        raise UnsupportedFeature(f"{source.metadata.location}: some of its tensors can't be read:\n{listing}")

@@ -10,8 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.checkpoint import Checkpoint, ModelFiles, open_checkpoint, read_json
-from zoo.errors import ConfigError, NameNotFound, ReferenceNotFound, UnsupportedFeature, ZooError
+from zoo.checkpoint import Checkpoint, DirectoryFiles, ModelFiles, open_checkpoint, read_json, select_tensors
+from zoo.errors import (
+    AmbiguousName,
+    CheckpointError,
+    ConfigError,
+    NameNotFound,
+    ReferenceNotFound,
+    UnsupportedFeature,
+    ZooError,
+)
 from zoo.hub import existing_path, is_reference, locate
 from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
 from zoo.log import logger
@@ -99,7 +107,7 @@ def _locate_preset(preset: Entry[PresetSpec]) -> Path:
 
 
 def _open_path(path: Path, reference: str, preset: Entry[PresetSpec] | None) -> Source:
-    checkpoint = open_checkpoint(path)
+    checkpoint = _model_of(open_checkpoint(path))
     files = checkpoint.side_files
     metadata = ModelMetadata(
         format=checkpoint.format,
@@ -108,7 +116,7 @@ def _open_path(path: Path, reference: str, preset: Entry[PresetSpec] | None) -> 
         metadata=checkpoint.metadata,
         tensors=checkpoint,
     )
-    layout = _find_layout(metadata, files)
+    layout = _find_layout(metadata, files, preset)
     architecture = registry().architectures.meant_by(layout.distribution, layout.spec.architecture)
     try:
         configs = resolve_object(layout.spec.read_config)(metadata)
@@ -126,20 +134,61 @@ def _open_path(path: Path, reference: str, preset: Entry[PresetSpec] | None) -> 
     )
 
 
-def _find_layout(metadata: ModelMetadata, files: ModelFiles) -> Entry[LayoutSpec]:
+def _model_of(checkpoint: Checkpoint) -> Checkpoint:
+    """The part of an opened file that is the model. What was odd about the file is said in the log."""
+    for warning in checkpoint.warnings:
+        logger.warning("%s: %s", checkpoint.location, warning)
+    selection = checkpoint.selection
+    if selection is None:
+        return checkpoint
+    try:
+        chosen = select_tensors(checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(
+            error.message,
+            hint=f"Take out the part that is the model: zoo migrate {checkpoint.location} OUT --select PART",
+        ) from error
+    if selection.path:
+        logger.info("%s: loading '%s': %s", checkpoint.location, selection.path, selection.reason)
+    return chosen
+
+
+def _find_layout(
+    metadata: ModelMetadata, files: ModelFiles, preset: Entry[PresetSpec] | None = None
+) -> Entry[LayoutSpec]:
     matching, failures = _matching_layouts(metadata)
     matching = [entry for entry in matching if not entry.spec.fallback] or matching
+    if len(matching) > 1:
+        matching = _preferred(matching, preset)
     if len(matching) == 1:
         return matching[0]
     if matching:
-        named = ", ".join(f"{entry.full_name} {entry.version}" for entry in matching)
-        raise ConfigError(f"{metadata.location}: several layouts recognise this checkpoint: {named}.")
+        claims = ", ".join(f"{entry.full_name} {entry.version}" for entry in matching)
+        raise AmbiguousName(
+            f"{metadata.location}: several layouts recognise this checkpoint: {claims}.",
+            hint="Uninstall one of these plugins, or leave it out of ZOO_PLUGINS, the list of those to load.",
+        )
     error = _unknown_architecture(metadata, files)
     if failures:
         listing = "\n".join(f"- {failure}" for failure in failures)
         failed = f"These layouts could not be asked, and may be the one:\n{listing}"
         raise type(error)(error.message, hint=f"{error.hint}\n{failed}" if error.hint else failed)
     raise error
+
+
+def _preferred(matching: list[Entry[LayoutSpec]], preset: Entry[PresetSpec] | None) -> list[Entry[LayoutSpec]]:
+    """Of layouts for several architectures, those for the one that is meant: the preset's, else the one that the
+    architecture's bare name means. Raises AmbiguousName, with the cures, when nothing says which that is.
+    """
+    catalog = registry().architectures
+    owners = [(entry, catalog.meant_by(entry.distribution, entry.spec.architecture)) for entry in matching]
+    if preset is not None:
+        meant = catalog.meant_by(preset.distribution, preset.spec.architecture)
+    elif len({owner.spec.name for _, owner in owners}) == 1:
+        meant = catalog.get(owners[0][1].spec.name)
+    else:
+        return matching
+    return [entry for entry, owner in owners if owner is meant] or matching
 
 
 def _matching_layouts(metadata: ModelMetadata) -> tuple[list[Entry[LayoutSpec]], list[str]]:
@@ -160,12 +209,12 @@ def _matching_layouts(metadata: ModelMetadata) -> tuple[list[Entry[LayoutSpec]],
 
 
 def _unknown_architecture(metadata: ModelMetadata, files: ModelFiles) -> ConfigError | NameNotFound:
-    if metadata.format == "safetensors" and files.read("config.json") is None:
+    if isinstance(files, DirectoryFiles) and files.read("config.json") is None:
         return ConfigError(
             f"{files.location}: there is no config.json, so the architecture of these tensors is not known.",
             hint="Copy config.json from where the weights came from into this directory.",
         )
-    key, name = _declared_architecture(metadata)
+    key, name = _declared_architecture(metadata, files)
     place = _config_place(metadata, files)
     if name is None:
         return ConfigError(f"{place}: field '{key}' is missing; it names the architecture.")
@@ -187,13 +236,13 @@ def _unknown_architecture(metadata: ModelMetadata, files: ModelFiles) -> ConfigE
     return NameNotFound(f"{place}: no installed plugin reads {key}={name!r}.", hint=hint)
 
 
-def _declared_architecture(metadata: ModelMetadata) -> tuple[str, Any]:
-    if metadata.config or metadata.format == "safetensors":
+def _declared_architecture(metadata: ModelMetadata, files: ModelFiles) -> tuple[str, Any]:
+    if metadata.config or isinstance(files, DirectoryFiles):
         return "model_type", metadata.config.get("model_type")
     return "general.architecture", metadata.metadata.get("general.architecture")
 
 
 def _config_place(metadata: ModelMetadata, files: ModelFiles) -> str:
-    if metadata.config or metadata.format == "safetensors":
+    if metadata.config or isinstance(files, DirectoryFiles):
         return str(Path(files.location) / "config.json")
     return metadata.location

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -22,3 +25,23 @@ def smollm2_gguf() -> Path:
     path = Path(str(distribution.locate_file(_FILE)))
     assert path.stat().st_size == _BYTES
     return path
+
+
+@pytest.fixture(scope="session")
+def package_files() -> Callable[[str], Path]:
+    """The unpacked files of a package of tools/fetch_packages.py, by its name."""
+    path = Path(__file__).parents[2] / "tools" / "fetch_packages.py"
+    spec = importlib.util.spec_from_file_location("fetch_packages", path)
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = script  # where its dataclasses look for their module
+    spec.loader.exec_module(script)
+    packages = {package.name: package for package in script.PACKAGES}
+
+    def files(name: str) -> Path:
+        directory: Path = script.unpacked(packages[name])
+        if not directory.is_dir():
+            pytest.skip(f"{name} was not fetched: `python tools/fetch_packages.py` gets it from the package index")
+        return directory
+
+    return files

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zoo.checkpoint.aliases import with_aliases as with_aliases
     from zoo.checkpoint.dtypes import DType as DType
     from zoo.checkpoint.files import EMPTY_FILES as EMPTY_FILES
     from zoo.checkpoint.files import DirectoryFiles as DirectoryFiles
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from zoo.checkpoint.records import StoredBytes as StoredBytes
     from zoo.checkpoint.records import StridedBytes as StridedBytes
     from zoo.checkpoint.records import TensorRecord as TensorRecord
+    from zoo.checkpoint.select import select_tensors as select_tensors
     from zoo.checkpoint.sizes import format_size as format_size
     from zoo.checkpoint.sizes import parse_size as parse_size
     from zoo.checkpoint.transaction import DirectoryTransaction as DirectoryTransaction
@@ -57,6 +59,8 @@ _HOME = {
     "plan_shards": "plan",
     "read_bytes": "reading",
     "read_json": "files",
+    "select_tensors": "select",
+    "with_aliases": "aliases",
 }
 
 __all__ = list(_HOME)
