@@ -32,8 +32,8 @@ def html_report(report: InspectReport) -> str:
         _section("Types", _types(report)),
         _section("Tensors by prefix", _tree(root, colours)),
         _section("Files", _files(report)),
-        _section("Tied tensors", _groups(report.tied)) if report.tied else "",
-        _section("Views into one storage", _groups(report.overlapping)) if report.overlapping else "",
+        _section("Tied tensors", _groups(report.tied, " = ")) if report.tied else "",
+        _section("Views into one storage", _groups(report.overlapping, ", ")) if report.overlapping else "",
         _section("Not readable", _pairs(report.unsupported.items())) if report.unsupported else "",
         _section("What unpickling would do", _code(report)) if report.code is not None else "",
         _section("Metadata", _metadata(report)) if report.metadata else "",
@@ -81,7 +81,7 @@ def _notes(report: InspectReport) -> str:
     selection = report.selection
     chosen = "" if selection is None or not (selection.path or selection.left_out) else selection.reason
     notes = list(report.warnings)
-    if report.code is not None and report.code.runs_code:
+    if report.code is not None and report.code.runs_code and not notes:
         notes.insert(0, "torch.load(weights_only=False) would run code from this file. Reading it with zoo does not.")
     if selection is not None and selection.path is None:
         notes.insert(0, f"Which part is the model can't be told: {selection.reason}.")
@@ -163,10 +163,10 @@ def _branch(branch: Branch, whole: int, colours: Colours, left: list[int]) -> st
     return f"<details{is_open}><summary class=row>{cells}</summary>{body}</details>"
 
 
-def _groups(groups: Sequence[Sequence[str]]) -> str:
+def _groups(groups: Sequence[Sequence[str]], between: str) -> str:
     items = "".join(
         "<li>"
-        + " = ".join(f"<code>{shown(name)}</code>" for name in group[:8])
+        + between.join(f"<code>{shown(name)}</code>" for name in group[:8])
         + (f" and {len(group) - 8:,} more" if len(group) > 8 else "")
         + "</li>"
         for group in groups[:MOST_LISTED]
@@ -183,7 +183,7 @@ def _code(report: InspectReport) -> str:
         (f"<code>{shown(use.dotted)}</code>", words[use.verdict], "called" if use.called else "named")
         for use in uses[:MOST_LISTED]
     ]
-    return _table(("global", "what it is", "use"), rows) + _more(len(uses), "global")
+    return _table(("global", "what it is", "use"), rows, "pairs") + _more(len(uses), "global")
 
 
 def _metadata(report: InspectReport) -> str:

@@ -43,7 +43,7 @@ th{color:var(--dim);font-weight:500;font-size:.82rem;text-align:right;padding:2p
 td{text-align:right;padding:4px 10px;border-top:1px solid var(--line);
 font-variant-numeric:tabular-nums;vertical-align:top}
 th:first-child,td:first-child{text-align:left;padding-left:0}
-.pairs td{text-align:left;overflow-wrap:anywhere}
+.pairs td,.pairs th{text-align:left;overflow-wrap:anywhere}
 .bar{display:inline-block;width:100%;min-width:60px;height:8px;background:var(--group);border-radius:4px;overflow:hidden;align-self:center}
 .bar b{display:block;height:100%;background:var(--accent)}
 .tree{overflow-x:auto;min-width:0}
