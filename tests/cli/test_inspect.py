@@ -139,6 +139,12 @@ def test_on_a_terminal_many_tensors_are_folded(terminal, tmp_path):
     assert "layers.39.q.bias" in screen.screen and "{0-39}" not in screen.screen
 
 
+def test_on_a_terminal_long_tables_are_cut(terminal, tmp_path):
+    save_file({"w": torch.zeros(1)}, tmp_path / "model.safetensors", metadata={f"key{n}": "v" for n in range(100)})
+    screen = terminal("inspect", str(tmp_path / "model.safetensors"))
+    assert screen.exit_code() == 0 and "and 40 more, which --json lists" in screen.screen
+
+
 def test_on_a_terminal_few_are_listed(terminal, tmp_path):
     save_file(layers(2), tmp_path / "model.safetensors")
     screen = terminal("inspect", str(tmp_path / "model.safetensors"), NO_COLOR="1")

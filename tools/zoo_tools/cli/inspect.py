@@ -62,7 +62,7 @@ def command(
     if as_json:
         _print_json(report, tensors, as_tree, depth)
         return
-    print_sections(_summary(report, page))
+    print_sections(map(_shortened, _summary(report, page)))
     if pattern is not None:
         print_sections([Section("matching", "", None, _matching(tensors))])
     if as_tree:
@@ -98,7 +98,6 @@ def _summary(report: InspectReport, page: str | None) -> Iterator[Section]:
     if report.code is not None:
         uses = sorted(report.code.globals, key=lambda use: (use.verdict != "code", use.dotted))
         rows = [(use.dotted, _VERDICTS[use.verdict], "called" if use.called else "named") for use in uses]
-        rows = _cut(rows)
         if rows:
             yield Section("global", "Globals that the pickle names", ("global", "is", "use"), rows)
     if report.unsupported:
@@ -124,11 +123,13 @@ def _summary(report: InspectReport, page: str | None) -> Iterator[Section]:
         yield Section("metadata", "Metadata", None, list(_metadata(report.metadata)))
 
 
-def _cut(rows: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """What a person wants to see of a long list."""
-    if not is_terminal(sys.stdout) or len(rows) <= FEW:
-        return rows
-    return [*rows[:FEW], (f"and {len(rows) - FEW:,} more, which --json lists", "", "")]
+def _shortened(section: Section) -> Section:
+    """As much of a long table as a person reads; a program gets all of it."""
+    if not is_terminal(sys.stdout) or len(section.rows) <= FEW:
+        return section
+    width = len(section.rows[0])
+    more = (f"and {len(section.rows) - FEW:,} more, which --json lists", *[""] * (width - 1))
+    return section._replace(rows=[*section.rows[:FEW], more])
 
 
 def _selection(report: InspectReport) -> Iterator[tuple[str, str]]:
