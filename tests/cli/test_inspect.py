@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from pathlib import Path
 
 import pytest
 import torch
@@ -127,6 +128,15 @@ def test_a_page(zoo_here, model, tmp_path):
     assert "<svg" in (tmp_path / "report.html").read_text(encoding="utf-8")
     finished = zoo_here("inspect", model, "--html", str(tmp_path / "absent" / "report.html"))
     assert finished.exit_code == 1 and "report.html can't be written" in finished.stderr
+
+
+def test_a_page_never_takes_the_checkpoints_place(zoo_here, model, tmp_path):
+    os.symlink(model, tmp_path / "link")
+    before = Path(model).read_bytes()
+    for page in (model, str(tmp_path / "link")):
+        finished = zoo_here("inspect", model, "--html", page)
+        assert finished.exit_code == 1 and "is the checkpoint itself" in finished.stderr
+    assert Path(model).read_bytes() == before
 
 
 def test_on_a_terminal_many_tensors_are_folded(terminal, tmp_path):

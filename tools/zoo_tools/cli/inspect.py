@@ -56,7 +56,7 @@ def command(
     if page is not None:
         from zoo_tools.html_page import html_report
 
-        write_page(page, html_report(report))
+        write_page(page, html_report(report), but=[file.path for file in report.files])
     if as_tree is None:
         as_tree = depth is not None or (is_terminal(sys.stdout) and not as_json and len(tensors) > FEW)
     if as_json:
