@@ -213,7 +213,7 @@ def test_what_the_hubs_client_wrote_sharded(tmp_path: Path) -> None:
 
     (tmp_path / "hub").mkdir()
     state = {name: tensor for name, tensor in model().items() if name != "transposed"}
-    save_torch_state_dict(state, tmp_path / "hub", max_shard_size=2000)
+    save_torch_state_dict(dict(state), tmp_path / "hub", max_shard_size=2000)
     report = merge(tmp_path / "hub", tmp_path / "one")
     assert set(report.ties) in ({"head"}, {"embed"})
     assert_equal(read(tmp_path / "one"), state)
