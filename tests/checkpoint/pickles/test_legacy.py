@@ -186,6 +186,39 @@ def test_other_tar_archives_are_named_for_what_they_are(tmp_path: Path) -> None:
         open_checkpoint(path)
 
 
+def test_an_archive_that_is_a_tar_too_is_what_torch_takes_it_for(tmp_path: Path, zips: SimpleNamespace) -> None:
+    """A zip whose first 512 bytes are also the header of a tar: its first four bytes decide."""
+    inner = tmp_path / "inner.tar"
+    tar(inner, pax=False)
+    content = inner.read_bytes()
+    entries = zips.right()
+    header = bytearray(content[:512])
+    hidden = zips.Entry(b"m/hidden", bytes(header[30 + len(b"m/hidden") :]) + content[512:], flags=0x800)
+    made = bytearray(zips.archive([hidden, *entries]))
+    made[148:156] = b" " * 8
+    checksum = sum(made[:512])
+    made[148:156] = b"%06o\0 " % checksum
+    start = 30 + len(b"m/hidden")
+    content_size = len(hidden.content)
+    hidden.content = bytes(made[start : start + content_size])
+    path = tmp_path / "x.pt"
+    path.write_bytes(zips.archive([hidden, *entries]))
+    assert path.read_bytes()[257:262] == b"ustar"
+    assert list(torch.load(path, weights_only=True)) == ["weight"]
+    assert open_checkpoint(path).format == "torch"
+    assert list(open_checkpoint(path)) == ["weight"]
+
+
+def test_a_pickle_with_the_magic_of_a_tar_in_it_is_a_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    for fill in range(300):
+        torch.save({"x" * fill + "ustar": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+        if path.read_bytes()[257:262] == b"ustar":
+            break
+    assert path.read_bytes()[257:262] == b"ustar"
+    assert open_checkpoint(path).format == "torch-legacy"
+
+
 TAR_ATTACKS: dict[str, Callable[[dict[str, bytes]], None]] = {
     "a storage past the end": lambda members: members.update(
         storages=members["storages"].replace(struct.pack("<q", 6), struct.pack("<q", 600))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from zoo.checkpoint.describe import found, listed, quoted, shown_path
+from zoo.checkpoint.pickles import legacy, torch_zip
 from zoo.checkpoint.pickles.assemble import assemble, no_garbage
 from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.machine import Machine
@@ -23,6 +24,7 @@ __all__ = ["FORMAT_NAME", "open_file"]
 FORMAT_NAME: Final = "torch-tar"
 
 _BLOCK = 512
+_PICKLE = b"\x80"
 _MEMBERS = ("storages", "tensors", "pickle")
 _REGULAR = (b"0", b"\0")
 _PAX = (b"x", b"g")
@@ -39,6 +41,13 @@ def open_file(path: Path) -> Checkpoint:
     file can't be read or holds no tensors.
     """
     with open_regular(path) as (descriptor, size), no_garbage():
+        start = read_up_to(descriptor, _BLOCK, 0, path)
+        # Other formats can have a tar's magic in their midst. torch looks for a zip archive's first bytes, then for the
+        # whole header of a tar, and takes what is neither for a pickle.
+        if start.startswith(torch_zip.MAGIC):
+            return torch_zip.open_file(path)
+        if start.startswith(_PICKLE) and not _is_header(start):
+            return legacy.open_file(path)
         members = _members(path, descriptor, size)
         missing = [name for name in _MEMBERS if name not in members]
         if missing:
@@ -76,8 +85,7 @@ def _members(path: Path, descriptor: int, size: int) -> dict[str, tuple[int, int
             return members
         if len(header) < _BLOCK or header[257:262] != b"ustar":
             _malformed(path, f"no tar header stands at byte {position}")
-        checksum = _octal(path, header[148:156])
-        if checksum != sum(header[:148]) + sum(header[156:]) + 8 * ord(" "):
+        if not _is_header(header):
             _malformed(path, f"the tar header at byte {position} is damaged: its checksum is wrong")
         length = _octal(path, header[124:136])
         begin, kind = position + _BLOCK, header[156:157]
@@ -96,6 +104,13 @@ def _members(path: Path, descriptor: int, size: int) -> dict[str, tuple[int, int
             members[name] = (begin, end)
         position = begin + -(-length // _BLOCK) * _BLOCK
     raise UnsupportedFeature(f"{shown_path(path)}: the archive has more than {_MOST_MEMBERS} members.")
+
+
+def _is_header(header: bytes) -> bool:
+    """Whether the checksum of a header is right; it stands in the header and counts as spaces."""
+    digits = header[148:156].strip(b" \0")
+    actual = sum(header[:148]) + sum(header[156:]) + 8 * ord(" ")
+    return digits.isdigit() and not set(digits) & set(b"89") and int(digits, 8) == actual
 
 
 def _refuse_overrides(path: Path, records: bytes) -> None:

@@ -17,7 +17,7 @@ from zoo.checkpoint.records import Checkpoint
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.errors import MalformedCheckpoint, UnknownFormat, UnsupportedFeature
 
-__all__ = ["FORMAT_NAME", "open_file"]
+__all__ = ["FORMAT_NAME", "MAGIC", "open_file"]
 
 FORMAT_NAME: Final = "torch"
 
