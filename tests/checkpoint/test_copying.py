@@ -163,3 +163,25 @@ def test_errors_of_both_are_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         OutputFile(tmp_path / "target", sync=True, meanwhile=meanwhile) as output,
     ):
         output.write(memoryview(b"x"))
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice")
+@pytest.mark.parametrize("sync", [True, False])
+def test_the_disk_begins_while_more_is_copied(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool
+) -> None:
+    advised: list[tuple[int, int]] = []
+
+    def refuse(descriptor: int, offset: int, length: int, advice: int) -> None:
+        advised.append((offset, length))
+        raise OSError(errno.EINVAL, "Invalid argument")  # to be refused is no error
+
+    monkeypatch.setattr(os, "posix_fadvise", refuse)
+    with OutputFile(tmp_path / "target", sync=sync) as output:
+        for _ in range(4):
+            output.write(memoryview(bytes(2**20)))
+            output.copy(StoredBytes(source, 0, len(CONTENT)))
+    assert (tmp_path / "target").read_bytes() == (bytes(2**20) + CONTENT) * 4
+    assert bool(advised) is sync
+    for before, after in zip(advised, advised[1:], strict=False):
+        assert after[0] == sum(before), "each byte is begun with once"

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +24,7 @@ Buffer = bytes | bytearray | memoryview
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _SMALL = 2**18
 _PENDING_LIMIT = 2**22
+_BEGIN_BYTES = 2**25
 _NO_PREALLOCATION = {errno.EINVAL, errno.ENODEV, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
@@ -96,6 +97,8 @@ class OutputFile:
         self._copied = copied
         self._meanwhile = meanwhile
         self._pending = bytearray()
+        self._written = 0
+        self._begun = 0
         self._range = StoredBytes(path, 0, 0)
         self._source: tuple[Path, int] | None = None
         self._opened = ExitStack()
@@ -166,7 +169,7 @@ class OutputFile:
         if data.nbytes > _SMALL:
             self._flush()
             with saving_errors(f"{shown_path(self._path)} can't be written"):
-                copy_range(source, self._descriptor, data.offset, data.nbytes, data.path, self._copied)
+                copy_range(source, self._descriptor, data.offset, data.nbytes, data.path, self._note_copied)
             return
         self._pending += _read_exactly(source, data)
         if self._copied is not None:
@@ -181,6 +184,22 @@ class OutputFile:
             self._source = (path, self._opened.enter_context(open_regular(path))[0])
         return self._source[1]
 
+    def _note_copied(self, count: int) -> None:
+        self._note_written(count)
+        if self._copied is not None:
+            self._copied(count)
+
+    def _note_written(self, count: int) -> None:
+        """Have the disk begin with what is written while more is copied: at the end there is less to wait for."""
+        self._written += count
+        waiting = self._written - self._begun
+        if not self._sync or waiting < _BEGIN_BYTES or not hasattr(os, "posix_fadvise"):
+            return
+        # Linux writes pages back that it is told are not needed; those that it still has to write stay in memory.
+        with suppress(OSError):
+            os.posix_fadvise(self._descriptor, self._begun, waiting, os.POSIX_FADV_DONTNEED)
+        self._begun = self._written
+
     def _flush(self) -> None:
         if self._pending:
             self._write(memoryview(self._pending))
@@ -194,6 +213,7 @@ class OutputFile:
                 if written == 0:
                     raise OSError(errno.EIO, "the system took no byte")
                 data = data[written:]
+                self._note_written(written)
 
     def _complete(self) -> None:
         """Flush the file to disk, and do beside it what was to be done meanwhile."""
