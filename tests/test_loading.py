@@ -144,6 +144,24 @@ def test_several_stored_dtypes_become_the_declared_one_and_it_is_said(directory,
     assert "several dtypes" in caplog.text
 
 
+@pytest.mark.parametrize("field", ["dtype", "torch_dtype"])
+@pytest.mark.parametrize("value", [5, 0, "", "x", "nn", [], float("nan"), {}, False])
+def test_a_declared_dtype_that_is_none_is_refused_by_the_name_of_its_field(directory, field, value):
+    config = json.loads((directory / "config.json").read_text())
+    config.pop("dtype", None)
+    (directory / "config.json").write_text(json.dumps(config | {field: value}))
+    for asked in ("auto", "float32"):
+        with pytest.raises(zoo.ConfigError, match=f"config.json: field '{field}': expected the name of a dtype"):
+            zoo.load(directory, dtype=asked)
+
+
+@pytest.mark.parametrize("field", ["eos_token_id", "pad_token_id"])
+def test_an_id_that_is_none_is_refused_before_anything_is_generated(directory, field):
+    edit_config(directory, **{field: "x"})
+    with pytest.raises(zoo.ConfigError, match=f"config.json: .*field '{field}': expected int .*found str 'x'"):
+        zoo.load(directory)
+
+
 def test_the_meta_device_allocates_nothing(directory):
     model, _ = zoo.load(directory, device="meta")
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}

@@ -26,18 +26,16 @@ from zoo.nn.attention import bind_attention
 from zoo.registry import Entry, registry, resolve_object
 from zoo.source import Source, open_source, preset_of, unknown_name
 from zoo.spec import ArchitectureSpec, HeadSpec, LayoutSpec, TaskSpec
+from zoo.tasks.head_configs import MAX_LABELS
 from zoo.weights.assign import LoadReport, assign_weights, decoded_encodings, plan_assignment
 from zoo.weights.derived import reset_derived
-from zoo.weights.dtype import choose_dtype, parse_dtype
+from zoo.weights.dtype import choose_dtype, declared_dtype, parse_dtype
 from zoo.weights.meta import without_memory
 
 __all__ = ["create", "load"]
 
 DEFAULT_TASK = "default"
 """As `task`: what the checkpoint's head is for or, where it has no head, the architecture's own default."""
-
-MAX_LABELS = 1_000_000
-"""More than any head has; a slip of the hand shall not make names for hours."""
 
 AnyModel = Model | ComposedTaskModel
 
@@ -265,6 +263,8 @@ def _label_names(labels: Sequence[str] | None, num_labels: int | None) -> tuple[
             raise InvalidInput(f"labels must be a list of texts, found {labels!r}.")
         if num_labels not in (None, len(labels)):
             raise InvalidInput(f"num_labels={num_labels}, but {len(labels)} labels were given.")
+        if len(set(labels)) != len(labels):
+            raise InvalidInput(f"labels: a label is named twice in {labels!r}.")
         return tuple(labels)
     if num_labels is None:
         return None
@@ -320,7 +320,7 @@ def _load_weights(
 ) -> LoadReport:
     _refuse_unsupported(source)
     stored = with_aliases(source.checkpoint)
-    chosen_dtype = choose_dtype(source.checkpoint.values(), dtype, _declared_dtype(source.metadata.config))
+    chosen_dtype = choose_dtype(source.checkpoint.values(), dtype, declared_dtype(source.metadata.config))
     bare = not isinstance(model, ComposedTaskModel)
     prefix = "backbone." if bare else ""
     targets = {prefix + name: tensor for name, tensor in (*model.named_parameters(), *_persistent_buffers(model))}
@@ -421,10 +421,6 @@ def _hub_config_by_name(reference: str | os.PathLike[str]) -> tuple[Mapping[str,
     if values is None:
         raise ConfigError(f"{os.fspath(reference)}: there is no config.json in this directory.")
     return _hub_config(values)
-
-
-def _declared_dtype(config: Mapping[str, Any]) -> object:
-    return config.get("dtype") or config.get("torch_dtype")
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -59,7 +59,8 @@ def test_eos_token_ids_in_the_file(values: dict[str, Any], expected: tuple[int, 
 def test_stop_strings_and_old_spellings() -> None:
     assert GenerationSettings.from_hub({"stop_strings": "###"}).stop == ("###",)
     assert GenerationSettings().override(stop=["a", "b"]).stop == ("a", "b")
-    assert GenerationSettings.from_hub({"pad_token_id": -1}).pad_token_id is None
+    early = GenerationSettings.from_hub({"pad_token_id": -1, "eos_token_id": -1})
+    assert (early.pad_token_id, early.eos_token_id) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,8 @@ def test_stop_strings_and_old_spellings() -> None:
         ({"temperature": float("nan")}, "'temperature'"),
         ({"temperature": "hot"}, "'temperature': expected float, found str 'hot'"),
         ({"top_k": -1}, "'top_k': must be at least 1, or 0"),
+        ({"temperature": 10**400}, "'temperature': expected float, found int <of 1329 bits>"),
+        ({"max_new_tokens": 10**400}, "'max_new_tokens': expected int or null, found int <of 1329 bits>"),
         ({"top_k": 2.5}, "'top_k': expected int, found float 2.5"),
         ({"top_p": 1.5}, "'top_p': must be between 0 and 1, found 1.5"),
         ({"min_p": -0.5}, "'min_p': must be between 0 and 1"),
@@ -143,6 +146,17 @@ def test_eos_of_config_json_where_the_other_file_says_nothing(tiny: Make) -> Non
     assert model.origin is not None
     model.origin = type(model.origin)(architecture="a", generation_config={"eos_token_id": 9})
     assert resolve_settings(model, {}).eos_token_id == (9,)
+
+
+@pytest.mark.parametrize("field", ["eos_token_id", "pad_token_id"])
+def test_the_file_that_is_wrong_is_the_one_that_is_named(tiny: Make, field: str) -> None:
+    model = tiny({field: "x"})
+    with pytest.raises(ConfigError, match=rf"\(generation_config\.json\).*'{field}'.*found str 'x'"):
+        resolve_settings(model, {})
+    model = tiny({"temperature": 0.5})
+    model.backbone.config = type(model.config).from_hub({field: "x"})
+    with pytest.raises(ConfigError, match=rf"\(config\.json\).*'{field}'.*found str 'x'"):
+        resolve_settings(model, {})
 
 
 def test_settings_need_no_torch() -> None:

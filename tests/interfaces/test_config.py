@@ -33,6 +33,21 @@ def test_what_no_float_holds_is_refused(value):
         Sample(rate=value)
 
 
+@pytest.mark.parametrize("value", [10**400, 2**64, -(2**63) - 1])
+def test_what_64_bits_do_not_hold_is_refused(value):
+    with pytest.raises(ConfigError, match="field 'depths': expected a list of int"):
+        Sample(depths=(1, value))
+
+
+def test_a_value_of_any_size_is_shown_by_its_beginning():
+    with pytest.raises(ConfigError, match=r"field 'rate': expected float, found int <of 16610 bits>\.$"):
+        Sample(rate=10**5000)  # which Python refuses to write out
+    with pytest.raises(ConfigError) as caught:
+        Sample(note=["x" * 1000] * 1000)
+    assert "expected str or null, found list ['xxx" in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
 def test_any_of_the_hubs_keys_is_read_and_written_back_under_the_one_it_had():
     read = Sample.from_hub({"n_embd": 16})
     assert read.width == 16

@@ -88,3 +88,24 @@ def test_a_text_past_the_context_is_named_by_its_place_among_all(directory):
     assert len(pipe("a" * CONTEXT)) == 3
     with pytest.raises(zoo.InvalidInput, match=rf"items\[2\] has 17 tokens.*context of {CONTEXT}"):
         pipe(["a", "b", "a" * (CONTEXT + 1)], batch_size=2)
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": "x"}, {"batch_size": 0}, {"top": "x"}, {"top": True}])
+def test_counts_that_are_none_are_refused_by_name(directory, wrong):
+    pipe = TextClassificationPipeline(zoo.load(directory)[0], preprocessor())
+    with pytest.raises(zoo.InvalidInput, match=f"{next(iter(wrong))}: expected a whole number above 0"):
+        pipe(["a"], **wrong)
+
+
+def test_several_scores_may_go_by_one_label_as_in_transformers(tmp_path):
+    path, _ = write(tmp_path / "r", id2label={0: "bad", 1: "good", 2: "good"}, label2id={"bad": 0, "good": 2})
+    model, _ = zoo.load(path)
+    assert len(TextClassificationPipeline(model, preprocessor())("a")) == 3
+    zoo.save(model, tmp_path / "ours")
+    read = LlamaForSequenceClassification.from_pretrained(tmp_path / "ours").config
+    assert (read.id2label, read.label2id) == ({0: "bad", 1: "good", 2: "good"}, {"bad": 0, "good": 2})
+
+
+def test_a_label_that_a_caller_names_twice_is_refused(directory):
+    with pytest.raises(zoo.InvalidInput, match="a label is named twice"):
+        zoo.load(directory, labels=["a", "b", "a"])

@@ -178,6 +178,30 @@ def test_prompts_that_can_not_be_used(pipe: TextGenerationPipeline, prompts: Any
     assert pipe.model.backbone.calls == 0, "refused before anything is computed"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"messages": []}, {"items": []}, {"self": 1}, {"add_special_tokens": True}, {1: 2}, ["suffix"], {"template": 5}],
+)
+def test_chat_options_that_are_none_are_refused(pipe: TextGenerationPipeline, options: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"chat_options|template"):
+        pipe(chat("a"), chat_options=options)
+    with pytest.raises(InvalidInput, match="messages: no option of a chat"):
+        pipe.preprocessor([chat("a")], messages=[])
+
+
+@pytest.mark.parametrize("batch_size", ["x", None, 0, -1, 2.0, True])
+def test_a_batch_size_that_is_none_is_refused(pipe: TextGenerationPipeline, batch_size: Any) -> None:
+    with pytest.raises(InvalidInput, match="batch_size: expected a whole number above 0"):
+        pipe("a", batch_size=batch_size)
+
+
+def test_settings_can_be_checked_without_a_prompt(pipe: TextGenerationPipeline) -> None:
+    pipe.check_settings(batch_size=3, chat_options={"suffix": "q"}, top_p=0.5)
+    for wrong in ({"batch_size": 0}, {"chat_options": {"items": []}}, {"top_p": 2.0}, {"foo": 1}):
+        with pytest.raises(InvalidInput):
+            pipe.check_settings(**wrong)
+
+
 def test_settings_that_can_not_be_used(pipe: TextGenerationPipeline) -> None:
     for wrong in ({"top_p": 2.0}, {"max_tokens": 3}, {"batch_size": 0}, {"seed": [1, 2]}):
         with pytest.raises(InvalidInput):

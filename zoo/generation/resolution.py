@@ -52,6 +52,7 @@ def resolve_settings(model: CausalModel, explicit: Mapping[str, Any]) -> Generat
     Raises InvalidInput for explicit settings, ConfigError and UnsupportedFeature for the model's.
     """
     of_config = {name: stated(model.config, name) for name in ("eos_token_id", "pad_token_id")}
+    GenerationSettings.of_file("config.json", of_config)  # lest the other file be blamed for what is wrong in this one
     of_model = {name: value for name, value in model.generation_config.items() if value is not None}
     settings = GenerationSettings.from_hub({**of_config, **of_model}).override(**explicit)
     settings.require_supported()

@@ -128,17 +128,22 @@ class GenerationSettings(TypedConfig):
     @classmethod
     def from_hub(cls, values: Mapping[str, Any]) -> Self:
         """Build from the contents of a generation_config.json. Raises ConfigError naming the field."""
+        return cls.of_file("generation_config.json", values)
+
+    @classmethod
+    def of_file(cls, name: str, values: Mapping[str, Any]) -> Self:
+        """Build from what the model's file of this name says. Raises ConfigError naming file and field."""
         try:
             return super().from_hub(values)
         except ConfigError as error:
-            place = "The model's generation settings (generation_config.json)"
-            raise ConfigError(f"{place}: {error.message}", hint=error.hint) from error
+            raise ConfigError(f"The model's generation settings ({name}): {error.message}", hint=error.hint) from error
 
     @classmethod
     def read_hub(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         stated = {name: value for name, value in values.items() if value is not None}
-        if stated.get("pad_token_id") == -1:  # how some early Llama files write "none"
-            del stated["pad_token_id"]
+        for name in ("eos_token_id", "pad_token_id"):
+            if stated.get(name) == -1:  # how some early Llama files write "none"
+                del stated[name]
         return _in_tuples(super().read_hub(stated))
 
     def override(self, **explicit: Any) -> Self:

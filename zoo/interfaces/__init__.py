@@ -5,6 +5,7 @@ from zoo.interfaces.config import Config, TypedConfig
 from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
 from zoo.interfaces.preprocessor import Preprocessor
+from zoo.interfaces.shown import shown
 
 __all__ = [
     "Cache",
@@ -17,4 +18,5 @@ __all__ = [
     "ModelMetadata",
     "Preprocessor",
     "TypedConfig",
+    "shown",
 ]

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 from zoo.errors import ConfigError
 from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.interfaces.frozen import FrozenDict
+from zoo.interfaces.shown import shown
 
 __all__ = ["Config", "TypedConfig"]
 
@@ -40,10 +41,10 @@ class Config(Protocol):
 class TypedConfig:
     """A configuration as a frozen, keyword-only dataclass, validated when it is made.
 
-    Types are checked from the annotations (bool is no int, an int is taken for a float, non-finite floats are
-    refused); a child adds ranges and cross-field rules in `validate`, raising through `self.invalid`. The Hub's keys
-    are the field names unless `hub_names` says otherwise. `hub` holds the config.json that it was read from, so that
-    what is not understood here is not lost.
+    Types are checked from the annotations (bool is no int, an int is taken for a float; non-finite floats, and ints
+    that 64 bits don't hold, are refused); a child adds ranges and cross-field rules in `validate`, raising through
+    `self.invalid`. The Hub's keys are the field names unless `hub_names` says otherwise. `hub` holds the config.json
+    that it was read from, so that what is not understood here is not lost.
     """
 
     hub_names: ClassVar[Mapping[str, tuple[str, ...]]] = types.MappingProxyType({})
@@ -59,7 +60,7 @@ class TypedConfig:
                 continue
             accepted, converted = _coerce(value, annotation)
             if not accepted:
-                raise self.invalid(name, f"expected {_describe(annotation)}, found {type(value).__name__} {value!r}")
+                raise self.invalid(name, f"expected {_describe(annotation)}, found {shown(value)}")
             object.__setattr__(self, name, converted)
         self.validate()
 
@@ -166,7 +167,8 @@ def _coerce(value: Any, annotation: Any) -> tuple[bool, Any]:
             return False, value
         return math.isfinite(number), number
     if annotation is int:
-        return isinstance(value, int) and not isinstance(value, bool), value
+        fits = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**64
+        return fits, value
     if annotation is None or annotation is type(None):
         return value is None, value
     return isinstance(value, annotation), value

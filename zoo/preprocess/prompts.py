@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import TemplateError
+from zoo.errors import InvalidInput, TemplateError
+from zoo.interfaces.shown import shown
 from zoo.preprocess.messages import plain_documents, plain_messages, plain_tools, plain_value
 from zoo.registry import resolve_object
 
@@ -56,6 +57,8 @@ class ChatPrompts:
     def _find(self, template: str | None, has_tools: bool) -> tuple[str, str]:
         if template is None:
             template = "tool_use" if has_tools and "tool_use" in self.templates else "default"
+        if not isinstance(template, str):  # which a caller without a type checker may pass
+            raise InvalidInput(f"template: expected a name or source, found {shown(template)}.")
         if template in self.templates:
             return template, self.templates[template]
         if "{" in template:  # no name, but a template itself

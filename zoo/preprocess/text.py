@@ -191,6 +191,8 @@ class TextPreprocessor:
             raise InvalidInput(
                 f"A list of texts or chats was expected; found one {type(items).__name__}. Put it in a list."
             )
+        if "messages" in chat_options:
+            raise InvalidInput("messages: no option of a chat; each item is itself a list of messages.")
         return [self._item(index, item, add_special_tokens, chat_options) for index, item in enumerate(items)]
 
     def _item(self, index: int, item: Any, add_special_tokens: bool, chat_options: Mapping[str, Any]) -> TextItem:

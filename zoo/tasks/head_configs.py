@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from zoo.interfaces.config import TypedConfig
 
-__all__ = ["CausalLMHeadConfig", "LastTokenClassifierConfig"]
+__all__ = ["MAX_LABELS", "CausalLMHeadConfig", "LastTokenClassifierConfig"]
+
+MAX_LABELS = 1_000_000
+"""More than any head has; a file that says more, or a slip of the hand, shall not make names for hours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +27,9 @@ class CausalLMHeadConfig(TypedConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class LastTokenClassifierConfig(TypedConfig):
-    """labels: their names, in the order of the scores. pad_token_id: marks padding, also when no mask is given."""
+    """labels: their names, in the order of the scores; as in the reference, several scores may go by one name.
+    pad_token_id: marks padding, also when no mask is given.
+    """
 
     labels: tuple[str, ...] = ("LABEL_0", "LABEL_1")
     pad_token_id: int | None = None
@@ -33,7 +38,5 @@ class LastTokenClassifierConfig(TypedConfig):
     def validate(self) -> None:
         if not self.labels:
             raise self.invalid("labels", "must name at least one label")
-        if len(set(self.labels)) != len(self.labels):
-            raise self.invalid("labels", "a label is named twice")
         if self.pad_token_id is not None and not -(2**63) <= self.pad_token_id < 2**63:
             raise self.invalid("pad_token_id", "is no id that a 64-bit integer holds")

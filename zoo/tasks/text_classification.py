@@ -19,6 +19,7 @@ from zoo.interfaces.head import Head
 from zoo.interfaces.preprocessor import Preprocessor
 from zoo.interfaces.pytree import register_pytree
 from zoo.interfaces.task_model import ComposedTaskModel
+from zoo.tasks.counts import require_count
 from zoo.tasks.head_configs import LastTokenClassifierConfig
 
 __all__ = ["ClassificationOutput", "LabelScore", "LastTokenClassifier", "TextClassificationPipeline", "TextClassifier"]
@@ -131,10 +132,9 @@ class TextClassificationPipeline:
         self, inputs: Iterable[str], *, top: int | None = None, batch_size: int = 8
     ) -> Iterator[list[LabelScore]]:
         """The results of many texts, one by one, with one batch of them in memory."""
-        if batch_size < 1:
-            raise InvalidInput(f"batch_size must be above 0, found {batch_size}.")
-        if top is not None and top < 1:
-            raise InvalidInput(f"top must be above 0, found {top}.")
+        require_count("batch_size", batch_size)
+        if top is not None:
+            require_count("top", top)
         remaining, done = iter(inputs), 0
         while batch := list(islice(remaining, batch_size)):
             yield from self._classify(batch, top, done)

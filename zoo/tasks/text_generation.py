@@ -23,7 +23,9 @@ from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.interfaces.features import Features
 from zoo.interfaces.head import Head
 from zoo.interfaces.pytree import register_pytree
+from zoo.interfaces.shown import shown
 from zoo.interfaces.task_model import ComposedTaskModel
+from zoo.tasks.counts import require_count
 from zoo.tasks.head_configs import CausalLMHeadConfig
 
 if TYPE_CHECKING:
@@ -116,6 +118,12 @@ class CausalLanguageModel(ComposedTaskModel):
 Chat = Sequence[Mapping[str, Any]]
 """Messages, {"role": ..., "content": ...} each."""
 
+ChatOptions = Mapping[str, Any]
+"""For the chat template, by name; see `TextPreprocessor.apply_chat_template`."""
+
+_NO_CHAT_OPTIONS = ("self", "items", "messages", "add_special_tokens")
+"""What the pipeline says to the preprocessor itself."""
+
 
 class TextGenerationPipeline:
     """Continues texts and answers chats: `pipe("The capital of France is", max_new_tokens=8).text`.
@@ -139,7 +147,7 @@ class TextGenerationPipeline:
         prompts: str | Chat,
         *,
         batch_size: int = 8,
-        chat_options: Mapping[str, Any] | None = None,
+        chat_options: ChatOptions | None = None,
         **settings: Any,
     ) -> Generation: ...
     @overload
@@ -148,7 +156,7 @@ class TextGenerationPipeline:
         prompts: Iterable[str | Chat],
         *,
         batch_size: int = 8,
-        chat_options: Mapping[str, Any] | None = None,
+        chat_options: ChatOptions | None = None,
         **settings: Any,
     ) -> list[Generation]: ...
     def __call__(
@@ -156,23 +164,20 @@ class TextGenerationPipeline:
         prompts: str | Chat | Iterable[str | Chat],
         *,
         batch_size: int = 8,
-        chat_options: Mapping[str, Any] | None = None,
+        chat_options: ChatOptions | None = None,
         **settings: Any,
     ) -> Generation | list[Generation]:
         """A text or a chat gives one Generation; several of them a list in the same order, batch_size at a time.
 
         Raises InvalidInput for an empty or too long prompt, naming its place in the list, before anything is computed.
         """
-        if batch_size < 1:
-            raise InvalidInput(f"batch_size must be above 0, found {batch_size}.")
+        require_count("batch_size", batch_size)
         resolved = resolve_settings(self.model, settings)
         given, single = _as_list(prompts)
         generations = self._generate(self._prepare(given, chat_options), resolved, batch_size)
         return generations[0] if single else generations
 
-    def stream(
-        self, prompt: str | Chat, *, chat_options: Mapping[str, Any] | None = None, **settings: Any
-    ) -> TextStream:
+    def stream(self, prompt: str | Chat, *, chat_options: ChatOptions | None = None, **settings: Any) -> TextStream:
         """The pieces of one text as they are generated; the stream's `generation` is the whole, when it has ended."""
         given, single = _as_list(prompt)
         if not single:
@@ -180,9 +185,16 @@ class TextGenerationPipeline:
         resolved = resolve_settings(self.model, settings)
         return TextStream(self._start(self._prepare(given, chat_options), resolved))
 
-    def _prepare(self, prompts: list[str | Chat], chat_options: Mapping[str, Any] | None) -> list[_Prepared]:
+    def check_settings(self, *, batch_size: int = 8, chat_options: ChatOptions | None = None, **settings: Any) -> None:
+        """Raise InvalidInput for settings that a call would refuse whatever the prompts are."""
+        require_count("batch_size", batch_size)
+        _check_chat_options(chat_options)
+        resolve_settings(self.model, settings)
+
+    def _prepare(self, prompts: list[str | Chat], chat_options: ChatOptions | None) -> list[_Prepared]:
         if "" in prompts:  # which is more than no tokens to a tokenizer that puts one before every text
             raise InvalidInput(f"items[{prompts.index('')}] is an empty prompt: there is nothing to continue.")
+        _check_chat_options(chat_options)
         items = self.preprocessor(prompts, **(chat_options or {}))
         return [
             _Prepared(item.ids, is_chat=not isinstance(prompt, str))
@@ -214,6 +226,19 @@ class _Prepared:
 
     ids: tuple[int, ...]
     is_chat: bool
+
+
+def _check_chat_options(options: object) -> None:
+    if options is None:
+        return
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        raise InvalidInput(f"chat_options: expected a dict of options by name, found {shown(options)}.")
+    for name in _NO_CHAT_OPTIONS:
+        if name in options:
+            raise InvalidInput(
+                f"chat_options: {name!r} is no option of a chat template.",
+                hint="Pass the messages themselves as the prompt." if name == "messages" else None,
+            )
 
 
 def _as_list(prompts: Any) -> tuple[list[str | Chat], bool]:

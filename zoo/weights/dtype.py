@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 
 from zoo.checkpoint import TensorRecord
 from zoo.errors import ConfigError, InvalidInput, UnsupportedFeature
+from zoo.interfaces.shown import shown
 from zoo.log import logger
 from zoo.weights.mapped import torch_dtype
 
-__all__ = ["choose_dtype", "parse_dtype"]
+__all__ = ["choose_dtype", "declared_dtype", "parse_dtype"]
 
 _SHORT = {
     "bf16": "bfloat16",
@@ -44,17 +46,29 @@ def parse_dtype(dtype: str | torch.dtype, *, others: tuple[str, ...] = ()) -> to
     return found
 
 
-def _declared(declared: object) -> torch.dtype | None:
-    """What config.json declares; None when it declares nothing that is a dtype to compute in."""
-    if not isinstance(declared, str):
-        return None
-    try:
-        return parse_dtype(declared)
-    except InvalidInput as error:
-        raise ConfigError(f"config.json: field 'dtype': {error.message}") from error
+def declared_dtype(config: Mapping[str, Any]) -> torch.dtype | None:
+    """What config.json declares as `dtype` or, in the old spelling, `torch_dtype`; None when it declares nothing.
+
+    Raises ConfigError naming the field, for anything but a dtype of torch.
+    """
+    declared = None
+    for key in ("torch_dtype", "dtype"):
+        value = config.get(key)
+        if value is None:
+            continue
+        name = value.removeprefix("torch.") if isinstance(value, str) else ""
+        declared = getattr(torch, _SHORT.get(name, name), None)
+        if not isinstance(declared, torch.dtype):
+            raise ConfigError(
+                f"config.json: field '{key}': expected the name of a dtype ('bfloat16', say) or null, "
+                f"found {shown(value)}."
+            )
+    return declared
 
 
-def choose_dtype(records: Iterable[TensorRecord], requested: str | torch.dtype, declared: object) -> torch.dtype | None:
+def choose_dtype(
+    records: Iterable[TensorRecord], requested: str | torch.dtype, declared: torch.dtype | None
+) -> torch.dtype | None:
     """The dtype to cast floating-point parameters to; None to leave each as it is stored.
 
     "auto" leaves them when all are stored in one dtype. Otherwise a module would meet inputs of another dtype, so they
@@ -74,7 +88,13 @@ def choose_dtype(records: Iterable[TensorRecord], requested: str | torch.dtype, 
             f"The checkpoint holds tensors of {dtype}, which models don't compute in.",
             hint="Pass dtype='bfloat16' to load their values as they stand, without any scales.",
         )
-    chosen = _declared(declared) or stored.most_common(1)[0][0]
+    if declared is not None and declared not in _COMPUTED:
+        raise ConfigError(
+            f"config.json: field 'dtype': {declared} is no dtype that models compute in, and the checkpoint holds "
+            "several dtypes.",
+            hint="Pass dtype='bfloat16', or another, to choose one.",
+        )
+    chosen = declared or stored.most_common(1)[0][0]
     listing = ", ".join(f"{dtype} ({count:,} bytes)" for dtype, count in stored.most_common())
     logger.warning(
         "the checkpoint holds several dtypes, %s; all are loaded as %s (dtype=... chooses another)", listing, chosen

@@ -6,7 +6,9 @@ import pytest
 import transformers
 
 from zoo import ConfigError
+from zoo.interfaces import ModelMetadata
 from zoo_llama.config import LlamaConfig
+from zoo_llama.layouts import read_classification
 
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 
@@ -61,7 +63,9 @@ def test_a_changed_field_is_written_and_the_rest_stays_as_it_was():
 
 
 def test_transformers_reads_what_a_fresh_configuration_writes():
-    config = LlamaConfig(hidden_size=64, num_attention_heads=4, num_key_value_heads=2, vocab_size=77)
+    config = LlamaConfig(
+        hidden_size=64, num_attention_heads=4, num_key_value_heads=2, vocab_size=77, bos_token_id=1, eos_token_id=[2, 3]
+    )
     theirs = transformers.LlamaConfig(**config.to_hub())
     assert (theirs.hidden_size, theirs.num_key_value_heads, theirs.vocab_size) == (64, 2, 77)
     assert theirs.rope_parameters["rope_theta"] == 10000.0
@@ -92,6 +96,21 @@ def test_transformers_reads_what_a_fresh_configuration_writes():
         ({"rope_scaling": {"type": "yarn", "factor": 2.0}}, "rope_scaling", "one of 'default'"),
         ({"rope_scaling": {"type": "linear"}}, "rope_scaling", "'factor': is missing"),
         ({"rope_parameters": {"rope_type": "linear", "factor": 0.5}}, "rope_parameters", "at least 1"),
+        ({"rope_parameters": {"rope_type": "dynamic", "factor": 1e200}}, "rope_parameters", "'factor': must be"),
+        (
+            {"rope_parameters": {"rope_type": "llama3", **LLAMA3, "original_max_position_embeddings": 2**31}},
+            "original_max_position_embeddings",
+            "at most",
+        ),
+        ({"max_position_embeddings": 2**31}, "max_position_embeddings", "at most"),
+        ({"vocab_size": 10**17}, "vocab_size", "at most"),
+        ({"head_dim": 2, "rope_scaling": {"type": "dynamic", "factor": 2.0}}, "head_dim", "'dynamic'"),
+        ({"rope_scaling": [10**5000]}, "rope_scaling", "expected an object or null, found list"),
+        ({"pad_token_id": "x"}, "pad_token_id", "expected int or null, found str 'x'"),
+        ({"bos_token_id": 1.5}, "bos_token_id", "expected int or null"),
+        ({"eos_token_id": ["x"]}, "eos_token_id", "expected int or a list of int or null, found list ['x']"),
+        ({"eos_token_id": [2, -1]}, "eos_token_id", "not negative"),
+        ({"eos_token_id": -2}, "eos_token_id", "not negative"),
         (
             {"rope_parameters": {"rope_type": "llama3", "factor": 8.0}},
             "rope_parameters",
@@ -106,3 +125,37 @@ def test_a_bad_value_is_refused_by_the_name_of_its_field(values, field, said):
         LlamaConfig.from_hub(values)
     assert field in str(caught.value)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "rms_norm_eps",
+        "initializer_range",
+        "rope_theta",
+        "max_position_embeddings",
+        "factor",
+        "low_freq_factor",
+        "high_freq_factor",
+        "original_max_position_embeddings",
+        "partial_rotary_factor",
+    ],
+)
+def test_a_number_that_nothing_holds_is_refused_by_the_name_of_its_field(field):
+    scaling = {"rope_type": "llama3", **LLAMA3}
+    values = {"rope_scaling": scaling}
+    (scaling if field in LLAMA3 or field == "partial_rotary_factor" else values)[field] = 10**400
+    with pytest.raises(ConfigError, match=f"field '{field}': expected"):
+        LlamaConfig.from_hub(values)
+
+
+def test_no_token_may_be_written_as_in_early_files():
+    read = LlamaConfig.from_hub({"pad_token_id": -1, "bos_token_id": 0, "eos_token_id": None})
+    assert (read.pad_token_id, read.bos_token_id, read.eos_token_id) == (-1, 0, None)
+
+
+@pytest.mark.parametrize("count", [0, -1, True, "3", 1_000_001, 10**400])
+def test_a_count_of_labels_that_no_head_has_is_refused(count):
+    config = {"model_type": "llama", "num_labels": count}
+    with pytest.raises(ConfigError, match="field 'num_labels': expected an int from 1 to 1000000, found"):
+        read_classification(ModelMetadata(format="safetensors", location="(test)", config=config))

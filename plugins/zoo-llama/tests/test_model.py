@@ -94,6 +94,20 @@ def test_padding_does_not_change_the_real_tokens(side):
     assert_logits_agree(batched, alone, 1e-5)
 
 
+@pytest.mark.parametrize("rope", ROPES)
+def test_hidden_states_agree_whatever_the_mask(rope):
+    """A hole in a text takes up positions; so does padding, which matters only where they stretch the context."""
+    reference, ours = pair(reference_config(rope_parameters={**ROPES[rope], "rope_theta": 500.0}))
+    ids = torch.randint(99, (3, 40), generator=torch.Generator().manual_seed(4))
+    real = torch.ones_like(ids)
+    real[0, 10:15] = 0
+    real[1, :12] = 0
+    real[2, 35:] = 0
+    with torch.inference_mode():
+        expected = reference(ids, attention_mask=real).last_hidden_state
+        assert_logits_agree(ours(ids, real).tokens * real[..., None], expected * real[..., None], 1e-5)
+
+
 def test_attention_backends_agree():
     _, ours = pair(reference_config())
     ids = torch.randint(99, (2, 12), generator=torch.Generator().manual_seed(3))

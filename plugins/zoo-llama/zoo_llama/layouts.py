@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.errors import ConfigError
-from zoo.interfaces import LayoutConfigs, ModelMetadata
-from zoo.tasks.head_configs import CausalLMHeadConfig, LastTokenClassifierConfig
+from zoo.interfaces import LayoutConfigs, ModelMetadata, shown
+from zoo.tasks.head_configs import MAX_LABELS, CausalLMHeadConfig, LastTokenClassifierConfig
 from zoo_llama.config import LlamaConfig
 
 __all__ = [
@@ -57,7 +57,7 @@ def read_classification(metadata: ModelMetadata) -> LayoutConfigs:
     config = LlamaConfig.from_hub(metadata.config)
     head = LastTokenClassifierConfig(
         labels=_labels(metadata.config),
-        pad_token_id=metadata.config.get("pad_token_id"),
+        pad_token_id=config.pad_token_id,
         initializer_range=config.initializer_range,
     )
     return LayoutConfigs(architecture=config, head=head)
@@ -114,14 +114,17 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
     stated = config.get("id2label")
     if stated is None:
         count = config.get("num_labels", 2)
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise ConfigError(f"LlamaConfig: field 'num_labels': expected an int above 0, found {count!r}.")
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 < count <= MAX_LABELS:
+            raise ConfigError(
+                f"LlamaConfig: field 'num_labels': expected an int from 1 to {MAX_LABELS}, found {shown(count)}."
+            )
         return tuple(f"LABEL_{index}" for index in range(count))
     if not isinstance(stated, Mapping):
         raise ConfigError(f"LlamaConfig: field 'id2label': expected an object, found {type(stated).__name__}.")
     numbers = [str(index) for index in range(len(stated))]
     if sorted(stated) != sorted(numbers) or not all(isinstance(label, str) for label in stated.values()):
         raise ConfigError(
-            f"LlamaConfig: field 'id2label': expected labels under '0' to '{len(stated) - 1}', found {dict(stated)!r}."
+            f"LlamaConfig: field 'id2label': expected labels under '0' to '{len(stated) - 1}', "
+            f"found {shown(dict(stated))}."
         )
     return tuple(stated[number] for number in numbers)

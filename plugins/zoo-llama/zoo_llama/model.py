@@ -128,13 +128,15 @@ class Llama(Model):
         """input_ids: (b, l). attention_mask: (b, positions so far and new), nonzero where a token is no padding; None:
         none is.
 
-        positions: (b, l), by default counted from 0 over real tokens. cache: holds the positions so far; is made
-        longer by l.
+        positions: (b, l), by default 0, 1, 2, ... after those in the cache, whatever the mask says, as in the
+        reference's forward. Rotary attention sees only distances, so padding on either side changes nothing; past a
+        context that "dynamic" stretches it lengthens the sequence. cache: holds the positions so far; is made longer
+        by l.
         """
         new = input_ids.shape[1]
         past = cache.length if cache is not None else 0
         if positions is None:
-            positions = _positions(attention_mask, past, new, input_ids.device)
+            positions = torch.arange(past, past + new, device=input_ids.device)[None]
         x_bld = self.embed_tokens(input_ids)
         mask, causal = causal_attention_mask(attention_mask, new, past + new, input_ids.device)
         rotation = self.rotary(positions, x_bld.dtype)
@@ -177,11 +179,3 @@ def rotary_parameters(config: LlamaConfig) -> RotaryParameters:
         low_freq_factor=1.0 if rope.low_freq_factor is None else rope.low_freq_factor,
         high_freq_factor=4.0 if rope.high_freq_factor is None else rope.high_freq_factor,
     )
-
-
-def _positions(attention_mask: Tensor | None, past: int, new: int, device: torch.device) -> Tensor:
-    """(b or 1, new): how many real tokens come before each; padding gets 0."""
-    if attention_mask is None:
-        return torch.arange(past, past + new, device=device)[None]
-    counted = attention_mask.cumsum(dim=-1)[:, -new:] - 1
-    return counted.clamp(min=0)
