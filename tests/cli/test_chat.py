@@ -169,3 +169,8 @@ def test_on_a_terminal_it_talks_until_ctrl_d_whatever_errors_there_are(talk):
     assert "cut off after 3 tokens" in screen.read_until("> ")
     screen.press_ctrl_d()
     assert screen.exit_code() == 0
+
+
+def test_a_setting_that_does_not_exist_is_called_wrongly(chat):
+    finished = chat("Hello\n", "--set", "temprature=1")
+    assert finished.exit_code == 2 and "'temperature'" in finished.stderr and finished.stdout == ""

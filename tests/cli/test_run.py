@@ -90,7 +90,14 @@ def test_input_that_is_not_utf_8_is_an_error(generate, tmp_path):
 
 def test_a_file_that_is_not_there_is_an_error(generate):
     finished = generate("--file", "/no/such/file")
-    assert finished.exit_code == 1 and finished.stderr.startswith("zoo: error: ")
+    assert finished.exit_code == 1
+    assert finished.stderr.startswith("zoo: error: /no/such/file: no such file or directory.\n")
+
+
+@pytest.mark.parametrize("name", ["/", "nul\0"])
+def test_what_can_not_be_read_as_a_file_is_an_error(generate, name):
+    finished = generate("--file", name)
+    assert finished.exit_code == 1 and finished.stderr.startswith("zoo: error: ") and "Errno" not in finished.stderr
 
 
 def test_a_file_that_is_not_there_is_told_of_before_a_model_is_loaded(zoo_here):
@@ -106,6 +113,13 @@ def test_a_file_that_is_not_there_is_told_of_before_a_model_is_loaded(zoo_here):
         (["Hello", "--set", "top_k"], "KEY=VALUE"),
         (["Hello", "--batch-size", "0"], "--batch-size"),
         (["Hello", "--seed", "many"], "--seed"),
+        (["Hello", "--seed", "-1"], "--seed"),
+        (["Hello", "--max-new-tokens", "-3"], "--max-new-tokens"),
+        (["Hello", "--temperature", "-1"], "--temperature"),
+        (["Hello", "--top-k", "-1"], "--top-k"),
+        (["Hello", "--top-p", "1.5"], "--top-p"),
+        (["Hello", "--min-p", "2"], "--min-p"),
+        (["Hello", "--repetition-penalty", "0"], "--repetition-penalty"),
     ],
 )
 def test_what_is_called_wrongly_is_a_usage_error_before_anything_is_loaded(zoo_here, arguments, message):
@@ -148,12 +162,18 @@ def test_stop_may_be_given_several_times(generate):
     assert result["text"] == whole["text"].partition(first)[0]
 
 
-def test_a_setting_that_does_not_exist_is_an_error(generate, classify):
+def test_a_setting_that_does_not_exist_is_called_wrongly(generate, classify):
     finished = generate("Hello", "--set", "temprature=1")
-    assert finished.exit_code == 1 and "temperature" in finished.stderr
+    assert finished.exit_code == 2 and "temperature" in finished.stderr
     finished = classify("Hello", "--temperature=1")
     assert finished.exit_code == 2
     assert "text-classification has no setting 'temperature'; it has: top" in finished.stderr
+
+
+@pytest.mark.parametrize("setting", ["top_p=2", "min_new_tokens=-1", "batch_size=x", 'chat_options={"items": 1}'])
+def test_a_value_that_a_setting_can_not_have_is_called_wrongly(generate, setting):
+    finished = generate("Hello", "--set", setting)
+    assert finished.exit_code == 2 and setting.partition("=")[0] in finished.stderr
 
 
 def test_loading_options_reach_loading(generate):

@@ -12,7 +12,7 @@ import zoo
 from zoo.cli.conversation import Conversation
 from zoo.cli.output import has_colours, is_terminal, json_text
 from zoo.cli.progress import progress_bar
-from zoo.cli.settings import generation_options, given, loading_options
+from zoo.cli.settings import check_settings, generation_options, given, loading_options
 from zoo.cli.text import escaped_lines, without_controls
 from zoo.errors import InvalidInput, TemplateError, ZooError
 
@@ -70,7 +70,9 @@ def command(
             f"{reference} has no chat template, so nothing is known of how it is talked with.",
             hint=f"Let it continue a text: zoo run text-generation {reference} TEXT",
         )
-    chat = _Chat(pipeline, Conversation(system), given(**settings), as_json)
+    chosen = given(**settings)
+    check_settings("text-generation", pipeline, chosen)
+    chat = _Chat(pipeline, Conversation(system), chosen, as_json)
     if as_json or not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         chat.follow(sys.stdin)
     else:

@@ -6,7 +6,7 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import click
 
@@ -25,12 +25,22 @@ def read_inputs(arguments: Sequence[str], file: str | None) -> Iterator[str]:
     if file is None and arguments and arguments != ("-",):
         return iter(arguments)
     if file is not None and file != "-":
-        # Opened now, so that a file that is not there is told of before a model is loaded.
-        stream = click.get_current_context().with_resource(Path(file).open(encoding="utf-8-sig"))  # noqa: SIM115
-        return _lines(stream, file)
+        return _lines(_opened(file), file)
     if not arguments and file is None and is_terminal(sys.stdin):
         raise click.UsageError("No input. Give it as an argument, with --file, or on standard input.")
     return _lines(sys.stdin, "standard input")
+
+
+def _opened(file: str) -> TextIO:
+    """The file, open until the command ends: at once, so that one that is not there is told of before a model loads."""
+    try:
+        stream = Path(file).open(encoding="utf-8-sig")  # noqa: SIM115
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise InvalidInput(f"{file}: {reason}.", hint="--file names a text file with one input per line.") from error
+    except ValueError as error:  # a zero byte in the name
+        raise InvalidInput(f"{file!r} is no name of a file: {error}.") from error
+    return click.get_current_context().with_resource(stream)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

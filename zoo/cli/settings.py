@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from zoo.errors import InvalidInput
+
 __all__ = ["check_settings", "generation_options", "given", "loading_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,17 +41,35 @@ def loading_options(function: F) -> F:
 def generation_options(function: F) -> F:
     """The settings of generation that are asked for most, and --set for all others."""
     options = (
-        click.option("--max-new-tokens", type=int, metavar="N", help="Generate at most this many tokens."),
         click.option(
-            "--temperature", type=float, metavar="T", help="Sample: lower is safer, higher is wilder; 0 is greedy."
+            "--max-new-tokens", type=click.IntRange(min=1), metavar="N", help="Generate at most this many tokens."
         ),
-        click.option("--top-k", type=int, metavar="K", help="Sample among the K likeliest tokens."),
-        click.option("--top-p", type=float, metavar="P", help="Sample among the likeliest that make up P together."),
         click.option(
-            "--min-p", type=float, metavar="P", help="Sample among those at least P times as likely as the best."
+            "--temperature",
+            type=click.FloatRange(min=0),
+            metavar="T",
+            help="Sample: lower is safer, higher is wilder; 0 is greedy.",
         ),
-        click.option("--repetition-penalty", type=float, metavar="X", help="Above 1: make what was said less likely."),
-        click.option("--seed", type=int, metavar="N", help="Make sampling reproducible."),
+        click.option("--top-k", type=click.IntRange(min=0), metavar="K", help="Sample among the K likeliest tokens."),
+        click.option(
+            "--top-p",
+            type=click.FloatRange(0, 1),
+            metavar="P",
+            help="Sample among the likeliest that make up P together.",
+        ),
+        click.option(
+            "--min-p",
+            type=click.FloatRange(0, 1),
+            metavar="P",
+            help="Sample among those at least P times as likely as the best.",
+        ),
+        click.option(
+            "--repetition-penalty",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="X",
+            help="Above 1: make what was said less likely.",
+        ),
+        click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Make sampling reproducible."),
         click.option("--stop", multiple=True, metavar="TEXT", help="End before this text. May be given several times."),
         click.option(
             "--set",
@@ -69,9 +89,19 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value not in (None, ())} | dict(others)
 
 
-def check_settings(task: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
-    """Raise UsageError for the first setting that a pipeline has no parameter for."""
-    parameters = inspect.signature(function).parameters
+def check_settings(task: str, pipeline: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    """Raise UsageError for the first setting that a pipeline has no parameter for.
+
+    A pipeline that has a method `check_settings(**settings)`, raising InvalidInput, is asked instead.
+    """
+    check = getattr(pipeline, "check_settings", None)
+    if check is not None:
+        try:
+            check(**settings)
+        except InvalidInput as error:
+            raise click.UsageError(str(error)) from error
+        return
+    parameters = inspect.signature(pipeline).parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     takes = [name for name, parameter in parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
