@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -183,5 +184,5 @@ def test_the_disk_begins_while_more_is_copied(
             output.copy(StoredBytes(source, 0, len(CONTENT)))
     assert (tmp_path / "target").read_bytes() == (bytes(2**20) + CONTENT) * 4
     assert bool(advised) is sync
-    for before, after in zip(advised, advised[1:], strict=False):
+    for before, after in itertools.pairwise(advised):
         assert after[0] == sum(before), "each byte is begun with once"
