@@ -449,6 +449,12 @@ def test_cycles_end(asm: SimpleNamespace, write_program: Callable[..., Path]) ->
     assert any("hold themselves" in warning for warning in checkpoint.warnings)
 
 
+def test_globals_without_end(asm: SimpleNamespace, write_program: Callable[..., Path]) -> None:
+    program = b"".join(asm.global_("m", f"n{number}") + b"0" for number in range(10_001))
+    with pytest.raises(CheckpointError, match="globals"):
+        open_checkpoint(write_program(program + b"N"))
+
+
 def test_deep_nesting_ends(asm: SimpleNamespace, write_program: Callable[..., Path]) -> None:
     deep = b"]" * 300_000 + b"a" * 299_999
     program = asm.mapping((asm.text("weight"), asm.tensor()), (asm.text("deep"), deep))

@@ -7,8 +7,10 @@ else an unpickler would import, and might call, is code to us.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Literal
 
+from zoo.checkpoint.describe import shown_path
 from zoo.checkpoint.pickles.arrays import ARRAY_REBUILDS
 from zoo.checkpoint.pickles.inert import Call, Collection, Global, Rebuild, dict_key
 from zoo.checkpoint.pickles.tensors import DTYPES, REBUILDS, STORAGES, TENSOR_CLASSES
@@ -111,7 +113,8 @@ _SCRIPT: Mapping[str, Rebuild] = {
 class Vocabulary:
     """The globals of one file. script: whether it is a TorchScript archive, whose classes are no Python."""
 
-    def __init__(self, *, script: bool = False) -> None:
+    def __init__(self, path: Path, *, script: bool = False) -> None:
+        self._path = path
         self._globals: dict[tuple[str, str], Global] = {}
         self._script = script
 
@@ -122,7 +125,7 @@ class Vocabulary:
         if known is None:
             if len(self._globals) == _MOST_GLOBALS:
                 raise MalformedCheckpoint(
-                    f"A pickle names more than {_MOST_GLOBALS} globals, which no checkpoint does."
+                    f"{shown_path(self._path)}: it names more than {_MOST_GLOBALS} globals, which no checkpoint does."
                 )
             kind, rebuild = self._kind(module, name)
             known = self._globals[key] = Global(module, name, kind, rebuild)

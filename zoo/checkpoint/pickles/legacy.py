@@ -38,7 +38,7 @@ def open_file(path: Path) -> Checkpoint:
     """
     with open_regular(path) as (descriptor, size), no_garbage():
         stream = Stream(descriptor, path, 0, size)
-        vocabulary = Vocabulary()
+        vocabulary = Vocabulary(path)
         storages = _Storages(path)
         machine = Machine(stream, vocabulary, storages.persistent)
         root = machine.load()

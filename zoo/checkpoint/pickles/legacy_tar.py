@@ -56,7 +56,7 @@ def open_file(path: Path) -> Checkpoint:
                 f"It holds {listed(map(quoted, members), 8) or 'nothing'}.",
                 hint="If checkpoints are packed in it, unpack them first: `tar -xf FILE`.",
             )
-        vocabulary = Vocabulary()
+        vocabulary = Vocabulary(path)
         streams = {name: Stream(descriptor, path, *members[name], name) for name in _MEMBERS}
         objects: dict[str, object] = {}
         storages = _read_storages(streams["storages"], vocabulary)

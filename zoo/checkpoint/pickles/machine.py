@@ -96,7 +96,7 @@ class Machine:
         """The loop. What state dicts are made of stands here; the rest is looked up."""
         data, limit, pos = self._data, self._limit, 0
         stack, marked, memo = self._stack, self._marked, self._memo
-        persistent, rare = self._persistent, _RARE
+        sparse_memo, persistent, rare = self._sparse_memo, self._persistent, _RARE
         try:
             while True:
                 if pos > limit:
@@ -107,7 +107,7 @@ class Machine:
                 if op == 0x72:  # LONG_BINPUT
                     (index,) = _U32(data, pos)
                     pos += 4
-                    if index == len(memo) and not self._sparse_memo:
+                    if index == len(memo) and not sparse_memo:
                         memo.append(stack[-1])
                     else:
                         self._remember(index, stack[-1])

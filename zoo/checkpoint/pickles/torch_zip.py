@@ -43,7 +43,7 @@ def open_file(path: Path) -> Checkpoint:
         if archive.find(_PICKLE) is None:
             raise _other_archive(archive)
         script = archive.find(_CONSTANTS) is not None
-        vocabulary = Vocabulary(script=script)
+        vocabulary = Vocabulary(path, script=script)
         warnings: list[str] = []
         reader = _ArchiveReader(archive, descriptor, vocabulary, warnings)
         root = reader.load(_PICKLE, "data/")
