@@ -492,7 +492,6 @@ class TestSaving:
         assert not (target / name).exists()
         assert (target / "tokenizer.json").read_bytes() == b"{}"
 
-    @pytest.mark.xfail(strict=True, reason="DirectoryTransaction.remove_file does not reach into folders yet")
     def test_no_chat_template_of_an_earlier_tokenizer_stays(self, tmp_path, directory):
         class Tokenizer:
             def files(self):

@@ -248,6 +248,23 @@ class TestFailures:
             transaction.write_file("templates/deep/tools.jinja", b"1")
         assert contents(target / "inner") == {"templates/deep/tools.jinja": b"1"}
 
+    @pytest.mark.parametrize("name", ["c.txt", "templates/tools.jinja"])
+    def test_a_removal_alone(self, target: Path, name: str) -> None:
+        with DirectoryTransaction(target / "inner") as transaction:
+            transaction.write_file(name, b"1")
+            transaction.write_file("stays", b"2")
+        with DirectoryTransaction(target / "inner") as transaction:
+            transaction.remove_file(name)
+        assert contents(target / "inner") == {"stays": b"2"}
+
+    def test_a_file_in_a_folders_place(self, target: Path) -> None:
+        (target / "templates").write_bytes(b"a file")
+        with DirectoryTransaction(target) as transaction:
+            with pytest.raises(SaveError, match=r"templates is a file, so that 'templates/deep/x' can't be written"):
+                transaction.write_file("templates/deep/x", b"1")
+            transaction.write_file("other", b"2")
+        assert (target / "templates").read_bytes() == b"a file"
+
     def test_a_file_twice(self, target: Path) -> None:
         with DirectoryTransaction(target / "inner") as transaction:
             transaction.write_file("x", b"1")

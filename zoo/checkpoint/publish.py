@@ -41,7 +41,7 @@ def publish(directory: Path, publication: Publication, *, sync: bool) -> None:
     try:
         _flush(directory / WORK_FOLDER, sync)
         pending = [name for name in publication.files if os.path.lexists(staged / name)]
-        if len(publication.files) + len(publication.removed) > 1:
+        if publication.removed or len(publication.files) > 1:
             _withdraw(directory, publication, pending, sync=sync)
         for name in pending:
             if name == publication.files[-1] and len(publication.files) > 1:

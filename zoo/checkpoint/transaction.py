@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType, TracebackType
 from typing import Self
 
@@ -219,8 +219,18 @@ class DirectoryTransaction:
         return path
 
     def _refuse_directory(self, name: str) -> None:
-        if os.path.isdir(self.directory / name):
-            raise SaveError(f"{shown_path(self.directory / name)} is a directory; a save deals with files alone.")
+        """Refuse, before anything changes, a name under which no file can come to stand."""
+        target = self.directory / name
+        if os.path.isdir(target):
+            raise SaveError(f"{shown_path(target)} is a directory; a save deals with files alone.")
+        for parent in self._folders(name):
+            if os.path.lexists(parent) and not os.path.isdir(parent):
+                raise SaveError(f"{shown_path(parent)} is a file, so that '{name}' can't be written below it.")
+
+    def _folders(self, name: str, root: Path | None = None) -> list[Path]:
+        """The folders in the directory, or in another root, that a file of this name is in, from within."""
+        root = self.directory if root is None else root
+        return [root.joinpath(*PurePosixPath(name).parts[:depth]) for depth in range(name.count("/"), 0, -1)]
 
     def _commit(self) -> Publication:
         """Make the save the one that counts: the rename at the end of this is the moment."""
@@ -230,7 +240,9 @@ class DirectoryTransaction:
                 file.write(memoryview(publication.to_json()))
             if self._sync:
                 staged = self._staged / FILES_FOLDER
-                folders = sorted({(staged / name).parent for name in self._written} - {staged}, reverse=True)
+                folders = sorted(
+                    {folder for name in self._written for folder in self._folders(name, staged)}, reverse=True
+                )
                 for path in (*folders, staged, self._staged, self._work.path, self.directory):
                     sync_directory(path)
             os.rename(self._staged, self._work.path / COMMITTED)
@@ -239,7 +251,7 @@ class DirectoryTransaction:
     def _publication(self) -> Publication:
         present = {name for name in os.listdir(self.directory) if not os.path.isdir(self.directory / name)}
         stale = {name for name in present if is_weights(name)} if self._has_tensors else set()
-        removed = (stale | self._removed & present) - self._written
+        removed = (stale | {name for name in self._removed if os.path.lexists(self.directory / name)}) - self._written
         changed = {name for name in self._written if is_weights(name) or not self._is_there_already(name)}
         return Publication(
             files=tuple(sorted(changed, key=publishing_order)), removed=tuple(sorted(removed, key=publishing_order))
