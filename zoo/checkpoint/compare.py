@@ -48,10 +48,8 @@ def compare_written(
     header = read_header(path)
     if header.metadata != dict(metadata):
         raise CheckpointError(f"{shown_path(path)}: read again, its __metadata__ is not what was written.")
-    expected = {placed.tensor.name: (placed.tensor.dtype, placed.tensor.shape) for placed in plan.tensors}
-    given = {record.name: (record.dtype, record.shape) for record in header.records.values()}
-    if given != expected:
-        wrong = sorted(dict(expected.items() ^ given.items()))
+    wrong = _differing(header.records, plan)
+    if wrong:
         raise CheckpointError(
             f"{shown_path(path)}: read again, its header is not what was written: see {listed(map(quoted, wrong))}."
         )
@@ -69,6 +67,16 @@ def same_contents(one: Path, other: Path) -> bool:
             if part != second.read(_STEP):
                 return False
         return not second.read(1)
+
+
+def _differing(records: Mapping[str, TensorRecord], plan: FilePlan) -> list[str]:
+    """The names of tensors that are missing, unexpected, of another type or of another shape."""
+    wrong = set(records) - {placed.tensor.name for placed in plan.tensors}
+    for placed in plan.tensors:
+        record = records.get(placed.tensor.name)
+        if record is None or (record.dtype, record.shape) != (placed.tensor.dtype, placed.tensor.shape):
+            wrong.add(placed.tensor.name)
+    return sorted(wrong)
 
 
 class _Comparison:
