@@ -145,13 +145,14 @@ class _Comparison:
                     self._ranges((_Range(piece, offset),))
                     offset += piece.nbytes
                     continue
-                # A memoryview compares its elements one by one; bytes are compared at once.
-                here = bytes(piece)
-                there = read_up_to(target, len(here), offset, self._path)
-                if here != there:
-                    self._refuse(offset, here, there)
-                self._progress(len(here))
-                offset += len(here)
+                for begin in range(0, piece.nbytes, _STEP):
+                    # A memoryview compares its elements one by one; bytes are compared at once.
+                    here = bytes(piece[begin : begin + _STEP])
+                    there = read_up_to(target, len(here), offset, self._path)
+                    if here != there:
+                        self._refuse(offset, here, there)
+                    self._progress(len(here))
+                    offset += len(here)
 
     def _refuse(self, offset: int, here: bytes | bytearray, there: bytes | bytearray) -> NoReturn:
         first = next((i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), len(there))

@@ -20,7 +20,10 @@ from zoo.checkpoint.regular_file import read_up_to
 __all__ = ["BLOCK_BYTES", "TooShort", "contiguous_range", "read_strided"]
 
 BLOCK_BYTES = 2**23
-"""The most bytes of a piece of output, and of what is read for a part of it."""
+"""The most bytes of a piece of output. The larger it is, the longer are the runs that a transpose reads."""
+
+READ_BYTES = 2**20
+"""The most bytes that are read before they are spread: what a processor's cache holds is spread faster."""
 
 _GAP = 2**12
 """To read as many bytes that nobody asked for takes about as long as one more call to the system."""
@@ -120,7 +123,7 @@ def _gather(read: _Read, block: list[_Dimension], origin: int, output: memoryvie
     stepping = sorted((dimension for dimension in block if dimension.source), key=lambda d: d.source, reverse=True)
     apart, span = _runs(stepping, itemsize)
     total = prod(dimension.size for dimension in apart) * span
-    if total * itemsize > BLOCK_BYTES and stepping:
+    if total * itemsize > READ_BYTES and stepping:
         widest = stepping[0]
         rest = [dimension for dimension in block if dimension is not widest]
         half = widest.size // 2
