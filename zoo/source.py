@@ -144,6 +144,8 @@ def _model_of(checkpoint: Checkpoint) -> Checkpoint:
     try:
         chosen = select_tensors(checkpoint)
     except CheckpointError as error:
+        if not selection.candidates:
+            raise
         raise CheckpointError(
             error.message,
             hint=f"Take out the part that is the model: zoo migrate {checkpoint.location} OUT --select PART",

@@ -61,7 +61,7 @@ class TensorChoice:
         return _counted(
             f"{chosen.record.data.encoding} -> {chosen.record.dtype.name}"
             for chosen in self.tensors.values()
-            if isinstance(chosen.record.data, EncodedBytes)
+            if isinstance(chosen.record.data, EncodedBytes) and not chosen.record.data.exact
         )
 
     def source(self, name: str) -> Piece | Iterable[Piece]:

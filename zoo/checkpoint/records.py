@@ -53,7 +53,8 @@ class StridedBytes:
 
 @dataclass(frozen=True, slots=True)
 class EncodedBytes:
-    """Elements that must be decoded (quantised blocks). One-way: what is decoded can't be stored back as it was.
+    """Elements that must be decoded. One-way (quantised blocks: what is decoded can't be stored back as it was), unless
+    they are exact, and only stored in pieces, say.
 
     encoding: the name of the encoding in its format, e.g. "Q4_1". nbytes: the bytes stored.
     decode: yields the elements in the record's dtype, row-major and little-endian, in chunks of bounded size.
@@ -64,6 +65,7 @@ class EncodedBytes:
     nbytes: int
     encoding: str
     decode: Callable[[], Iterator[bytes | bytearray | memoryview]] = field(compare=False)
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

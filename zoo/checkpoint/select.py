@@ -113,9 +113,15 @@ def select_tensors(checkpoint: Checkpoint, select: str | None = None) -> Checkpo
 
     select: the dotted path of the sub-tree, "" or "." for everything under full paths, None for the automatic choice
     (`checkpoint.selection`). A path that names one tensor gives that tensor under the last part of its name.
-    Raises CheckpointError, listing the candidates, when the automatic choice can't be made or nothing has this path.
+    Raises CheckpointError when the file holds no tensors, and, listing the candidates, when the automatic choice can't
+    be made or nothing has this path.
     """
     selection = checkpoint.selection
+    if selection is not None and not checkpoint and not checkpoint.unsupported:
+        raise CheckpointError(
+            f"{shown_path(checkpoint.location)} holds no tensors, so it is no checkpoint. {selection.reason}",
+            hint="Files such as training_args.bin or the state of a scheduler lie beside checkpoints; they are none.",
+        )
     if select is None:
         if selection is None:
             return checkpoint
@@ -206,7 +212,7 @@ def _total(branch: Branch, kind: str) -> int:
 def _reason(branch: Branch) -> str:
     what = "a whole module" if branch.is_module else "what holds the parameters"
     return (
-        f"{quoted(branch.path)} is {what}, and nothing else holds any"
+        f"it is {what}, and nothing else holds any"
         if branch.path
         else ("the file is a whole module" if branch.is_module else "the tensors stand at the top of the file")
     )

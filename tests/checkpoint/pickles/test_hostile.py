@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from zoo.checkpoint import open_checkpoint
+from zoo.checkpoint import open_checkpoint, select_tensors
 from zoo.errors import CheckpointError
 
 Payload = Callable[[SimpleNamespace, bytes, bytes], bytes]
@@ -235,13 +235,15 @@ def test_payloads_are_reported_and_the_tensors_still_read(
 
 # An array of unknown type is a tensor, though one that can't be read.
 @pytest.mark.parametrize("payload", sorted(set(PAYLOADS) - {"numpy.ndarray's subclass"}))
-def test_payloads_without_tensors_are_refused(
+def test_payloads_without_tensors_are_reported_and_are_no_checkpoint(
     asm: SimpleNamespace, write_program: Callable[..., Path], canary: Path, payload: str
 ) -> None:
     program = PAYLOADS[payload](*arguments(asm, canary))
     for container in ("zip", "plain"):
-        with pytest.raises(CheckpointError):
-            open_checkpoint(write_program(program, container=container))
+        checkpoint = open_checkpoint(write_program(program, container=container))
+        assert checkpoint.code is not None and checkpoint.code.runs_code
+        with pytest.raises(CheckpointError, match="holds no tensors"):
+            select_tensors(checkpoint)
 
 
 def test_there_are_enough_of_them() -> None:
@@ -460,7 +462,18 @@ def test_deep_nesting_ends(asm: SimpleNamespace, write_program: Callable[..., Pa
     program = asm.mapping((asm.text("weight"), asm.tensor()), (asm.text("deep"), deep))
     checkpoint = open_checkpoint(write_program(program))
     assert list(checkpoint) == ["weight"]
-    assert any("levels deep" in warning for warning in checkpoint.warnings)
+    assert ["levels deep" in reason for reason in checkpoint.unsupported.values()] == [True]
+
+
+def test_a_path_that_is_too_long_is_not_lost_in_silence(
+    asm: SimpleNamespace, write_program: Callable[..., Path]
+) -> None:
+    program = asm.mapping((asm.text("weight"), asm.tensor()), (asm.text("n" * 5000), asm.tensor()))
+    checkpoint = open_checkpoint(write_program(program))
+    assert list(checkpoint) == ["weight"]
+    ((name, reason),) = checkpoint.unsupported.items()
+    assert name == "n" * 200 + "..."
+    assert "longer than 4096 characters" in reason
 
 
 def test_keys_that_would_take_forever_to_hash(asm: SimpleNamespace, write_program: Callable[..., Path]) -> None:
@@ -485,7 +498,7 @@ def test_names_without_end_are_not_spelled(asm: SimpleNamespace, write_program: 
     program = asm.mapping((asm.text("weight"), asm.tensor()), (asm.text("deep"), b""))[:-1] + program + b"u"
     checkpoint = open_checkpoint(write_program(program))
     assert list(checkpoint) == ["weight"]
-    assert any("longer than" in warning for warning in checkpoint.warnings)
+    assert ["longer than" in reason for reason in checkpoint.unsupported.values()] == [True]
 
 
 @pytest.mark.parametrize(

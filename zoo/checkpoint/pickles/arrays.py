@@ -166,7 +166,9 @@ def array_record(name: str, array: Array, path: Path) -> TensorRecord | str:
         if len(content) != expected:
             raise _malformed(path, name, _mismatch(expected, len(content), dtype, shape))
         plain = _plain(content, shape, itemsize, fortran, unit)
-        return TensorRecord(name, dtype, shape, EncodedBytes(path, 0, expected, "pickled", lambda: iter((plain,))))
+        return TensorRecord(
+            name, dtype, shape, EncodedBytes(path, 0, expected, "pickled", lambda: iter((plain,)), exact=True)
+        )
     if isinstance(content, _Encoded) and isinstance(content.text, Span):
         span = content.text
 
@@ -176,7 +178,9 @@ def array_record(name: str, array: Array, path: Path) -> TensorRecord | str:
                 return pieces
             return iter((_plain(b"".join(pieces), shape, itemsize, fortran, unit),))
 
-        return TensorRecord(name, dtype, shape, EncodedBytes(path, span.offset, span.length, "pickled", decode))
+        return TensorRecord(
+            name, dtype, shape, EncodedBytes(path, span.offset, span.length, "pickled", decode, exact=True)
+        )
     raise _malformed(path, name, f"expected the bytes of an array, found {type(content).__name__}")
 
 

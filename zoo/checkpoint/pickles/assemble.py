@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo.checkpoint.describe import listed, quoted, shown_path
+from zoo.checkpoint.describe import listed, quoted
 from zoo.checkpoint.directory import ModelDirectory
 from zoo.checkpoint.pickles.arrays import Array, array_record
 from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.inert import Call, Global, Inert
 from zoo.checkpoint.pickles.tensors import tensor_record
-from zoo.checkpoint.pickles.tree import walk
+from zoo.checkpoint.pickles.tree import Tree, walk
 from zoo.checkpoint.records import Checkpoint, Selection, TensorRecord
 from zoo.checkpoint.rules import METADATA_KEY, name_problem
 from zoo.checkpoint.select import choose as choose_branch
-from zoo.errors import CheckpointError
 
 __all__ = ["assemble", "no_garbage"]
 
@@ -46,16 +45,12 @@ def assemble(
     """The checkpoint of a file. root: what its pickle spells.
 
     choose: from the names of all tensors, which part is the model, where the format says more than the tree does.
-    Raises CheckpointError when there is no tensor in it, MalformedCheckpoint when a tensor is none.
+    A file may hold no tensor at all, and still be asked what it would run. Raises MalformedCheckpoint when a tensor is
+    none.
     """
     tree = walk(root)
-    if not tree.leaves:
-        raise CheckpointError(
-            f"{shown_path(path)} holds no tensors, so it is no checkpoint. It holds {_contents(root)}.",
-            hint="Files such as training_args.bin or the state of a scheduler lie beside checkpoints; they are none.",
-        )
     records: dict[str, TensorRecord] = {}
-    unsupported: dict[str, str] = {}
+    unsupported: dict[str, str] = dict(tree.unlisted)
     for name, leaf in tree.leaves:
         if name in records or name in unsupported:
             records.pop(name, None)
@@ -83,10 +78,17 @@ def assemble(
         records=records,
         side_files=ModelDirectory(path.parent),
         unsupported=unsupported,
-        selection=choose_branch(tree.top) if choose is None else choose([name for name, _ in tree.leaves]),
+        selection=_selection(root, tree, choose),
         code=code,
         warnings=notes,
     )
+
+
+def _selection(root: object, tree: Tree, choose: Callable[[Sequence[str]], Selection] | None) -> Selection:
+    """What is the model; of a file that holds no tensor, what it holds instead."""
+    if not tree.leaves:
+        return Selection(None, reason=f"It holds {_contents(root)}.")
+    return choose_branch(tree.top) if choose is None else choose([name for name, _ in tree.leaves])
 
 
 def _contents(root: object) -> str:

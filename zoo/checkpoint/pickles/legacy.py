@@ -34,7 +34,7 @@ _GET_AGAIN = "The file is truncated; get it again from where it came from."
 def open_file(path: Path) -> Checkpoint:
     """Open a file that begins with a pickle.
 
-    Raises MalformedCheckpoint or UnsupportedFeature; CheckpointError when the file can't be read or holds no tensors.
+    Raises MalformedCheckpoint or UnsupportedFeature; CheckpointError when the file can't be read.
     """
     with open_regular(path) as (descriptor, size), no_garbage():
         stream = Stream(descriptor, path, 0, size)

@@ -38,7 +38,7 @@ def open_file(path: Path) -> Checkpoint:
     """Open a tar archive of torch before 0.1.10.
 
     Raises MalformedCheckpoint or UnsupportedFeature; UnknownFormat for other tar archives; CheckpointError when the
-    file can't be read or holds no tensors.
+    file can't be read.
     """
     with open_regular(path) as (descriptor, size), no_garbage():
         start = read_up_to(descriptor, _BLOCK, 0, path)

@@ -30,7 +30,7 @@ def open_file(path: Path) -> Checkpoint:
     """Open what torch.save or torch.jit.save wrote, by its archive's directory and its pickles.
 
     Raises MalformedCheckpoint or UnsupportedFeature; UnknownFormat for other zip archives; CheckpointError when the
-    file can't be read or holds no tensors.
+    file can't be read.
     """
     with open_regular(path) as (descriptor, size), no_garbage():
         start = read_up_to(descriptor, len(MAGIC), 0, path)

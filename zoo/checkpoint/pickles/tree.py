@@ -20,16 +20,30 @@ Leaf: TypeAlias = Tensor | Array | Unreadable
 _DEEPEST: Final = 200
 _LONGEST_NAME: Final = 4096
 _MOST_CHARACTERS: Final = 2**28
+_MOST_UNLISTED: Final = 100
+_SHOWN_OF_UNLISTED: Final = 200
+_TOO_LONG: Final = (
+    f"what is there is not listed: its path is longer than {_LONGEST_NAME} characters, or one of very many"
+)
+_TOO_DEEP: Final = f"what is there is not listed: it is nested more than {_DEEPEST} levels deep"
 _LONE_NAME: Final = "tensor"
 
 
 @dataclass(slots=True)
 class Tree:
-    """leaves: (path, tensor), in the order of the file. unlisted: path -> why a tensor there has no name of its own."""
+    """leaves: (path, tensor), in the order of the file. unlisted: the beginning of a path -> why what is there is not
+    among them; the first of many.
+    """
 
     top: Branch
     leaves: list[tuple[str, Leaf]] = field(default_factory=list)
+    unlisted: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    def leave_out(self, path: str, reason: str) -> None:
+        """Note what is not listed."""
+        if len(self.unlisted) < _MOST_UNLISTED:
+            self.unlisted[f"{path[:_SHOWN_OF_UNLISTED]}..."] = reason
 
 
 class _TooManyPaths(Exception):
@@ -69,7 +83,7 @@ def _walk(root: object, *, once: bool) -> Tree:
     seen: set[int] = set()
     on_path: set[int] = set()
     first_visits = repeated = characters = 0
-    cycles = deep = long = 0
+    cycles = 0
     # Objects stay alive through the root, so that an identity means one object only; the rest are kept here.
     frames: list[_Frame] = []
     pending: tuple[object, Branch, str] | None = (root, tree.top, "")
@@ -99,7 +113,7 @@ def _walk(root: object, *, once: bool) -> Tree:
                 name = prefix + part
                 characters += len(name)
                 if len(name) > _LONGEST_NAME or characters > _MOST_CHARACTERS:
-                    long += 1
+                    tree.leave_out(name, _TOO_LONG)
                 else:
                     _add(tree, branch, part, name, child)
             elif kind is dict or kind is list or kind is tuple or kind is Call or kind is Collection:
@@ -113,9 +127,9 @@ def _walk(root: object, *, once: bool) -> Tree:
                 part = key if type(key) is str else _part(key)
                 characters += len(prefix) + len(part)
                 if len(frames) >= _DEEPEST:
-                    deep += 1
+                    tree.leave_out(prefix + part, _TOO_DEEP)
                 elif len(prefix) + len(part) > _LONGEST_NAME or characters > _MOST_CHARACTERS:
-                    long += 1
+                    tree.leave_out(prefix + part, _TOO_LONG)
                 else:
                     path = prefix + part
                     pending = (child, Branch(path, part), f"{path}.")
@@ -126,10 +140,6 @@ def _walk(root: object, *, once: bool) -> Tree:
             frame.branch.close(frames[-1].branch if frames else None)
     if cycles:
         tree.warnings.append(f"Its containers hold themselves, in {cycles} places; there they are not followed.")
-    if deep:
-        tree.warnings.append(f"What is nested more than {_DEEPEST} levels deep is not listed.")
-    if long:
-        tree.warnings.append(f"{long} paths are not listed: they are longer than {_LONGEST_NAME} characters.")
     return tree
 
 
