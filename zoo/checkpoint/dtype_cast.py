@@ -30,7 +30,7 @@ _NAMES = {
     "float64": DType.F64,
 }
 _NUMPY = {DType.F64: "<f8", DType.F32: "<f4", DType.F16: "<f2", DType.BF16: "<u2"}
-_CHUNK = 2**22
+_CHUNK = 2**20
 
 
 def target_dtype(name: str) -> DType:

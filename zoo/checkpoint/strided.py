@@ -19,7 +19,7 @@ from zoo.checkpoint.regular_file import read_up_to
 
 __all__ = ["BLOCK_BYTES", "TooShort", "contiguous_range", "read_strided"]
 
-BLOCK_BYTES = 2**23
+BLOCK_BYTES = 2**22
 """The most bytes of a piece of output. The larger it is, the longer are the runs that a transpose reads."""
 
 READ_BYTES = 2**20
@@ -77,7 +77,10 @@ def read_strided(descriptor: int, data: StridedBytes, path: Path) -> Iterator[me
         length = prod(dimension.size for dimension in block)
         output = array(_CODES[data.itemsize], bytes(data.itemsize)) * length
         _gather(read, block, data.offset + origin * data.itemsize, memoryview(output), 0)
-        yield _little_endian(output, data.swapped)
+        piece = _little_endian(output, data.swapped)
+        del output  # the next block is not to find this one still in memory
+        yield piece
+        del piece
 
 
 def _dimensions(shape: Sequence[int], strides: Sequence[int]) -> list[_Dimension]:
