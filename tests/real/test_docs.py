@@ -13,11 +13,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")), *sorted((ROOT / "plugins").glob("*/README.md"))]
 ELSEWHERE = {ROOT / "docs" / "checkpoints.md"}
 """Pages whose code needs files that a test of their own makes: tests/cli/test_checkpoint_guide.py."""
+
+OLD_FILES = ("pytorch_model.bin", "pile-of-old-models/a.pt", "pile-of-old-models/b/model.ckpt")
+"""The files that people have already, by the names that pages give them."""
 
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -44,6 +48,9 @@ def test_the_python_of_a_page_runs(page, tmp_path, smollm2_gguf):
 @pytest.mark.real
 @pytest.mark.parametrize("page", named([page for page in PAGES if blocks(page, "console")]))
 def test_the_commands_of_a_page_run(page, tmp_path, smollm2_gguf):
+    for name in OLD_FILES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"layer.weight": torch.ones(3, 4)}, tmp_path / name)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for code in blocks(page, "console"):
         for line in code.splitlines():
