@@ -14,6 +14,7 @@ __all__ = ["install_hint"]
 _COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "gguf": "pip install -e plugins/zoo-gguf",
+        "image": "pip install -e '.[image]'",
         "llama": "pip install -e plugins/zoo-llama",
         "torch": "pip install -e '.[torch]'",
     }
