@@ -40,9 +40,14 @@ def features_for(head: HeadSpec, features: Sequence[FeatureSpec]) -> tuple[Featu
 
 
 def _unmet_by(features: Sequence[FeatureSpec], head: HeadSpec) -> str | None:
-    """Why these features don't serve the head, or None when they do; of several reasons the preferred need's."""
+    """Why these features don't serve the head, or None when they do; of several reasons the one that is nearest to
+    what there is.
+    """
     reasons = [unmet(requirement, features) for requirement in head.requirements]
-    return None if None in reasons else reasons[0]
+    if None in reasons:
+        return None
+    kinds = {feature.kind for feature in features}
+    return min(zip(head.requirements, reasons, strict=True), key=lambda pair: pair[0].kind not in kinds)[1]
 
 
 def default_head(task: Entry[TaskSpec], features: Sequence[FeatureSpec]) -> Entry[HeadSpec] | None:

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ MAX_PIXELS = 2**27
 MAX_FILE_BYTES = 2**30
 
 # What photographs come in. Others of Pillow's readers start programs (EPS) or are rarely tested.
-_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
 def is_one_image(value: object) -> bool:
@@ -37,7 +38,8 @@ def read_image(value: Any, place: str, *, whiten: bool = False) -> Image.Image:
     first picture.
 
     Arrays are (height, width), (height, width, channels) or (channels, height, width) with 1, 3 or 4 channels, of 8 or
-    16 bits, or floats from 0 to 1. Sixteen bits become eight by scale. whiten: put transparency on white instead of
+    16 bits, or floats from 0 to 1. Where both ends may be the channels, they are the last of an array and the first of
+    a tensor, as is usual. Sixteen bits become eight by scale. whiten: put transparency on white instead of
     dropping it. place: what to call it in messages. Raises InvalidInput for what is no image, broken, or too large.
     """
     if isinstance(value, (str, os.PathLike)):
@@ -59,6 +61,13 @@ def read_image(value: Any, place: str, *, whiten: bool = False) -> Image.Image:
     )
 
 
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those that this build of Pillow has."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
 def _contents(path: Path) -> bytes:
     try:
         with open_regular(path) as (descriptor, size):
@@ -74,10 +83,10 @@ def _from_bytes(content: bytes, place: str, whiten: bool) -> Image.Image:
         raise InvalidInput(f"{place} is empty: it has 0 bytes.")
     with _refusing(place):
         try:
-            image = Image.open(BytesIO(content), formats=_FORMATS)
+            image = Image.open(BytesIO(content), formats=_formats())
         except UnidentifiedImageError as error:
             raise InvalidInput(
-                f"{place} is no image in a format that zoo reads ({', '.join(_FORMATS)}); it begins with "
+                f"{place} is no image in a format that zoo reads ({', '.join(_formats())}); it begins with "
                 f"{content[:12]!r}."
             ) from error
         with image:
@@ -121,12 +130,14 @@ def _to_rgb(image: Image.Image, place: str, whiten: bool) -> Image.Image:
 
 def _from_array(value: Any, place: str) -> Image.Image:
     """An image of mode L, RGB or RGBA."""
-    if hasattr(value, "detach"):
+    channels_first = hasattr(value, "detach")  # by habit
+    if channels_first:
         value = value.detach().cpu()
         value = (value.float() if value.is_floating_point() else value).numpy()
     array = np.asarray(value)
     if array.ndim == 2:
-        array = array[None]
+        array = array[..., None]
+        channels_first = False
     if array.ndim != 3:
         hint = "Pass several images as a list of them." if array.ndim == 4 else None
         raise InvalidInput(
@@ -134,9 +145,10 @@ def _from_array(value: Any, place: str) -> Image.Image:
             "width, channels) or (channels, height, width).",
             hint=hint,
         )
-    if array.shape[0] in (1, 3, 4):
+    first, last = array.shape[0] in (1, 3, 4), array.shape[-1] in (1, 3, 4)
+    if first and (channels_first or not last):
         array = np.moveaxis(array, 0, -1)
-    elif array.shape[-1] not in (1, 3, 4):
+    elif not last:
         raise InvalidInput(f"{place} has the shape {array.shape}; 1, 3 or 4 channels, first or last, were expected.")
     if not array.size:
         raise InvalidInput(f"{place} has no pixels: its shape is {array.shape}.")
@@ -148,6 +160,8 @@ def _in_8_bits(array: Any, place: str) -> Any:
         return array
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * 255
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+        raise InvalidInput(f"{place} holds values of {array.dtype}; integers or floats were expected.")
     low, high = array.min(), array.max()
     if np.issubdtype(array.dtype, np.floating):
         if not np.isfinite([low, high]).all():
@@ -158,8 +172,6 @@ def _in_8_bits(array: Any, place: str) -> Any:
                 hint="Divide them by their largest possible value, or convert values from 0 to 255 to uint8.",
             )
         return np.round(array.astype(np.float32) * 255).astype(np.uint8)
-    if not np.issubdtype(array.dtype, np.integer):
-        raise InvalidInput(f"{place} holds values of {array.dtype}; integers or floats were expected.")
     if low < 0 or high > 65535:
         raise InvalidInput(f"{place} holds integers from {low} to {high}; 8 or 16 bits were expected.")
     if array.dtype == np.uint16 or high > 255:
