@@ -105,6 +105,13 @@ def test_labels_that_can_not_be_counted_are_refused(values):
         labels_from_hub(values)
 
 
+@pytest.mark.parametrize("feature", [VECTOR, COARSE, TOKENS], ids=lambda feature: feature.kind)
+def test_it_compiles_as_one_graph(feature):
+    classifier = head(feature)
+    compiled = torch.compile(classifier, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(FEATURES).logits, classifier(FEATURES).logits)
+
+
 # ---- the pipeline
 
 

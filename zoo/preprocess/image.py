@@ -16,12 +16,10 @@ from zoo.checkpoint.files import ModelFiles, read_json
 from zoo.errors import InvalidInput, MalformedCheckpoint, PreprocessorError
 from zoo.preprocess.image_geometry import Geometry, Size
 from zoo.preprocess.image_reading import is_one_image, read_image
-from zoo.preprocess.image_settings import ImageSettings, read_image_settings
+from zoo.preprocess.image_settings import IMAGE_FILE, ImageSettings, read_image_settings
 from zoo.preprocess.image_transforms import laid_back, prepare, value_table
 
 __all__ = ["ImageItem", "ImagePreprocessor"]
-
-_FILE = "preprocessor_config.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,20 +50,20 @@ class ImagePreprocessor:
     @classmethod
     def from_files(cls, files: ModelFiles, config: Mapping[str, Any]) -> Self | None:
         """Build from preprocessor_config.json; None when there is none. Raises PreprocessorError naming the field."""
-        contents = files.read(_FILE)
+        contents = files.read(IMAGE_FILE)
         if contents is None:
             return None
         try:
-            values = read_json(files, _FILE) or {}
+            values = read_json(files, IMAGE_FILE) or {}
         except MalformedCheckpoint as error:
             raise PreprocessorError(error.message, hint=error.hint) from error
-        return cls(read_image_settings(values, f"{files.location}: {_FILE}"), contents)
+        return cls(read_image_settings(values, f"{files.location}: {IMAGE_FILE}"), contents)
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> Self:
         """Build from the contents of a preprocessor_config.json, e.g. {"image_processor_type": "ViTImageProcessor"}."""
         contents = json.dumps(dict(values), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-        return cls(read_image_settings(values, _FILE), contents.encode())
+        return cls(read_image_settings(values, IMAGE_FILE), contents.encode())
 
     def __call__(self, items: Sequence[Any], *, first: int = 0) -> list[ImageItem]:
         """Images to items. Each is a path, the bytes of a file, a Pillow image, an array or a tensor.
@@ -114,7 +112,7 @@ class ImagePreprocessor:
 
     def files(self) -> dict[str, bytes]:
         """The file to save beside the weights, as it was read."""
-        return {_FILE: self._contents}
+        return {IMAGE_FILE: self._contents}
 
     def __repr__(self) -> str:
         return f"ImagePreprocessor({self.settings!r})"

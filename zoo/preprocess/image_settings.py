@@ -10,7 +10,10 @@ from typing import Any, Literal, TypeGuard
 from zoo.errors import PreprocessorError
 from zoo.preprocess.image_geometry import Size
 
-__all__ = ["ImageSettings", "ResizeRule", "read_image_settings"]
+__all__ = ["IMAGE_FILE", "ImageSettings", "ResizeRule", "read_image_settings"]
+
+IMAGE_FILE = "preprocessor_config.json"
+"""The Hub's file."""
 
 Triple = tuple[float, float, float]
 
