@@ -34,7 +34,8 @@ Examples:
   zoo run text-generation llama "1, 2, 3," --set min_new_tokens=20 --set logprobs=true
 
 TASK is a name of `zoo list tasks`; REF the name of an architecture or preset, a directory, a file, or
-pkg://DISTRIBUTION/path. Each INPUT is worked on by itself; an image is given by its path. Without any, each line of standard input is one.
+pkg://DISTRIBUTION/path. Each INPUT is worked on by itself; an image is given by its path. Without any, each line of
+standard input is one.
 
 Results are printed as text, without control characters; classes as label and score. With --json each is one object
 on a line: "input", and the fields of the result, e.g. "text", "token_ids", "finish_reason", "prompt_tokens" for
