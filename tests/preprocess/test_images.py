@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -64,6 +65,9 @@ def test_grey_arrays(as_is, shape):
 def test_sixteen_bits_keep_their_brightness(as_is):
     values = np.linspace(0, 65535, 24).astype(np.uint16).reshape(4, 6)
     expected = np.round(values / 257)
+    dark = values // 257  # of which none is above 255
+    for form in (dark, dark.astype(">u2"), Image.fromarray(dark)):
+        np.testing.assert_array_equal(as_is([form])[0].pixel_values[0], np.round(dark / 257))
     for form in (values, Image.fromarray(values), encoded(Image.fromarray(values))):
         np.testing.assert_array_equal(as_is([form])[0].pixel_values[0], expected)
 
@@ -125,6 +129,19 @@ def test_a_file_that_is_no_good_image_is_named(as_is, tmp_path, name, content, m
     assert str(path) in str(caught.value)
     with pytest.raises(zoo.InvalidInput, match=rf"items\[4\] .*{message}"):
         as_is([content], first=4)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "PPM"])
+def test_damaged_files_are_read_or_refused_and_nothing_else(as_is, kind):
+    content = encoded(Image.fromarray(rgb(20, 30)), kind)
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(content)
+        for place in random.integers(0, len(content), 4):
+            damaged[place] = random.integers(256)
+        damaged[random.integers(0, 60)] = random.integers(256)
+        with contextlib.suppress(zoo.InvalidInput):
+            as_is([bytes(damaged[: random.integers(1, 2 * len(content))])])
 
 
 def test_what_is_no_file_is_named(as_is, tmp_path):

@@ -53,15 +53,12 @@ def assert_same(processor: Any, directory: Path, sizes: list[tuple[int, int]] = 
         BeitImageProcessorPil,
         SegformerImageProcessorPil,
         DPTImageProcessorPil,
+        BitImageProcessorPil,
+        CLIPImageProcessorPil,
     ],
 )
 def test_defaults(processor, tmp_path):
     assert_same(processor(), tmp_path)
-
-
-@pytest.mark.parametrize("processor", [BitImageProcessorPil, CLIPImageProcessorPil])
-def test_defaults_with_the_shortest_edge(processor, tmp_path):
-    assert_same(processor(), tmp_path, [size for size in SIZES if size != (3, 90)])
 
 
 @pytest.mark.parametrize("processor", [ViTImageProcessorPil, BitImageProcessorPil, DPTImageProcessorPil])
@@ -87,8 +84,7 @@ def test_a_file_that_says_nothing_has_the_defaults_of_its_class(processor):
     ids=str,
 )
 def test_sizes_and_filters(size, resample, tmp_path):
-    sizes = [size_ for size_ in SIZES if size_ != (3, 90)]  # of which the reference makes 0 pixels in places
-    assert_same(ViTImageProcessorPil(size=size, resample=resample), tmp_path, sizes)
+    assert_same(ViTImageProcessorPil(size=size, resample=resample), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +119,8 @@ def test_multiples_as_for_depth(keeps_shape, multiple, tmp_path):
     processor = DPTImageProcessorPil(
         size={"height": 70, "width": 90}, keep_aspect_ratio=keeps_shape, ensure_multiple_of=multiple
     )
-    assert_same(processor, tmp_path, [size for size in SIZES if size != (3, 90)])
+    sizes = SIZES[:-1] if keeps_shape else SIZES  # the last would be 0 pixels high, where the reference fails
+    assert_same(processor, tmp_path, sizes)
 
 
 def test_padding_to_multiples_as_for_depth(tmp_path):

@@ -174,6 +174,6 @@ def _in_8_bits(array: Any, place: str) -> Any:
         return np.round(array.astype(np.float32) * 255).astype(np.uint8)
     if low < 0 or high > 65535:
         raise InvalidInput(f"{place} holds integers from {low} to {high}; 8 or 16 bits were expected.")
-    if array.dtype == np.uint16 or high > 255:
+    if high > 255 or (array.dtype.kind, array.dtype.itemsize) == ("u", 2):
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return array.astype(np.uint8)
