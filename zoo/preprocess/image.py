@@ -15,7 +15,7 @@ from torch import Tensor
 from zoo.checkpoint.files import ModelFiles, read_json
 from zoo.errors import InvalidInput, MalformedCheckpoint, PreprocessorError
 from zoo.preprocess.image_geometry import Geometry, Size
-from zoo.preprocess.image_reading import is_one_image, read_image
+from zoo.preprocess.image_reading import ImageInput, is_one_image, read_image
 from zoo.preprocess.image_settings import IMAGE_FILE, ImageSettings, read_image_settings
 from zoo.preprocess.image_transforms import laid_back, prepare, value_table
 
@@ -65,7 +65,7 @@ class ImagePreprocessor:
         contents = json.dumps(dict(values), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         return cls(read_image_settings(values, IMAGE_FILE), contents.encode())
 
-    def __call__(self, items: Sequence[Any], *, first: int = 0) -> list[ImageItem]:
+    def __call__(self, items: Sequence[ImageInput], *, first: int = 0) -> list[ImageItem]:
         """Images to items. Each is a path, the bytes of a file, a Pillow image, an array or a tensor.
 
         first: the number of the first one, for messages. Raises InvalidInput naming the image that can't be used.
@@ -74,7 +74,7 @@ class ImagePreprocessor:
             raise InvalidInput(f"A list of images was expected; found one {type(items).__name__}. Put it in a list.")
         return [self._item(item, f"items[{index}]") for index, item in enumerate(items, first)]
 
-    def _item(self, value: Any, place: str) -> ImageItem:
+    def _item(self, value: ImageInput, place: str) -> ImageItem:
         image = read_image(value, place, whiten=self.settings.whiten)
         return ImageItem(*prepare(image, self.settings, self._table, place))
 

@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
 
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.errors import CheckpointError, InvalidInput
 
-__all__ = ["MAX_PIXELS", "is_one_image", "read_image"]
+__all__ = ["MAX_PIXELS", "ImageInput", "is_one_image", "read_image"]
+
+ImageInput = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any] | Tensor
+"""An image: a path, the bytes of a file, a Pillow image, an array or a tensor; see `read_image`."""
 
 MAX_PIXELS = 2**27
 """Of an image before and after resizing: 400 MB in RGB, and more than 10,000 x 10,000."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard, overload
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,7 @@ from zoo.tasks.head_configs import ImageClassifierConfig
 
 if TYPE_CHECKING:
     from zoo.preprocess.image import ImagePreprocessor
+    from zoo.preprocess.image_reading import ImageInput
 
 __all__ = ["ImageClassificationPipeline", "ImageClassifier"]
 
@@ -85,16 +86,27 @@ class ImageClassificationPipeline:
         self.model = model
         self.preprocessor = preprocessor
 
-    def __call__(self, inputs: Any, *, top: int | None = None, batch_size: int = 8) -> Any:
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str, an array and a tensor are iterable, too
+        self, inputs: ImageInput, *, top: int | None = None, batch_size: int = 8
+    ) -> list[LabelScore]: ...
+    @overload
+    def __call__(
+        self, inputs: Iterable[ImageInput], *, top: int | None = None, batch_size: int = 8
+    ) -> list[list[LabelScore]]: ...
+    def __call__(
+        self, inputs: ImageInput | Iterable[ImageInput], *, top: int | None = None, batch_size: int = 8
+    ) -> list[LabelScore] | list[list[LabelScore]]:
         """One image gives a list of LabelScore; several, in batches, a list of such lists. top: how many labels to
         return; all by default.
         """
         if _is_one(inputs):
             return next(self.iterate([inputs], top=top, batch_size=1))
-        return list(self.iterate(inputs, top=top, batch_size=batch_size))
+        several: Iterable[ImageInput] = inputs  # type: ignore[assignment]  # a TypeGuard says nothing of the rest
+        return list(self.iterate(several, top=top, batch_size=batch_size))
 
     def iterate(
-        self, inputs: Iterable[Any], *, top: int | None = None, batch_size: int = 8
+        self, inputs: Iterable[ImageInput], *, top: int | None = None, batch_size: int = 8
     ) -> Iterator[list[LabelScore]]:
         """The results of many images, one by one, with one batch of them in memory."""
         if batch_size < 1:
@@ -109,7 +121,7 @@ class ImageClassificationPipeline:
             yield from self._classify(batch, top, done)
             done += len(batch)
 
-    def _classify(self, images: Sequence[Any], top: int | None, done: int) -> Iterator[list[LabelScore]]:
+    def _classify(self, images: Sequence[ImageInput], top: int | None, done: int) -> Iterator[list[LabelScore]]:
         """done: how many images came before these, so that a message can count them."""
         parameter = next(self.model.parameters())
         items = self.preprocessor(images, first=done)
@@ -123,7 +135,7 @@ class ImageClassificationPipeline:
         yield from (ranked[index] for index in range(len(items)))
 
 
-def _is_one(inputs: Any) -> bool:
+def _is_one(inputs: ImageInput | Iterable[ImageInput]) -> TypeGuard[ImageInput]:
     from zoo.preprocess.image_reading import is_one_image
 
     return is_one_image(inputs)
