@@ -75,14 +75,21 @@ def test_nothing_derived_is_part_of_the_state(model, images):
     assert set(model.state_dict()) == {name for name, _ in model.named_parameters()}
 
 
-def test_the_model_compiles_as_one_graph(model, images):
+def test_the_model_compiles_as_one_graph_for_each_size_of_image(model, images):
     torch._dynamo.reset()
-    compiled = torch.compile(model, fullgraph=True, backend="eager", dynamic=False)
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(model, fullgraph=True, backend=backend)
     with torch.inference_mode():
-        for size in ((48, 48), (33, 60)):
-            pixels = images(2, *size)
+        for size in ((2, 48, 48), (2, 33, 60), (3, 33, 60), (5, 33, 60)):
+            pixels = images(*size)
             torch.testing.assert_close(compiled(pixels).vector, model(pixels).vector)
     torch._dynamo.reset()
+    assert len(graphs) == 3  # the second batch size makes the batch an unknown
 
 
 def test_attention_backends_agree(model, images):

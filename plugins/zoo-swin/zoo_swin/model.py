@@ -6,6 +6,7 @@ Shapes: b batch, h rows and w columns of a map, d channels of its stage.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 
 import torch
@@ -233,6 +234,10 @@ class Swin(Model):
                 f"pixel_values: expected (batch, {self.config.num_channels}, height, width), "
                 f"found {tuple(pixel_values.shape)}."
             )
+        # How maps are cut into windows is arithmetic on their size, which a compiler that takes sizes for unknowns
+        # reasons about for minutes: each size of image gets a graph of its own. The batch may still be of any size.
+        for size in pixel_values.shape[2:]:
+            operator.index(size)
         x_bhwd = self.patch_embedding(pixel_values)
         maps = []
         for stage in self.stages:
