@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-EXTRAS := torch,test,dev
+EXTRAS := torch,image,test,dev
 
 # The root and every plugin go to pip in one command: they need each other, and are taken from here, not from an index.
 PLUGINS  := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))

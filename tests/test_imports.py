@@ -13,7 +13,7 @@ import pytest
 import zoo
 import zoo.errors
 
-HEAVY = ("accelerate", "numpy", "tokenizers", "torch", "transformers")
+HEAVY = ("PIL", "accelerate", "numpy", "tokenizers", "torch", "transformers")
 
 # Runs a command of zoo as the console script does; the last line of stderr is the names of what was imported.
 _RUN_COMMAND = """

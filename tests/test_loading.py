@@ -474,7 +474,14 @@ class TestSaving:
 
     @pytest.mark.parametrize(
         "name",
-        ["tokenizer_config.json", "merges.txt", "tokenizer.model", "chat_template.json", "added_tokens.json"],
+        [
+            "tokenizer_config.json",
+            "merges.txt",
+            "tokenizer.model",
+            "chat_template.json",
+            "added_tokens.json",
+            "preprocessor_config.json",
+        ],
     )
     def test_nothing_of_an_earlier_tokenizer_stays_beside_the_new_one(self, tmp_path, directory, name):
         class Tokenizer:

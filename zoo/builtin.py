@@ -64,7 +64,13 @@ def zoo_preprocessors() -> list[PreprocessorSpec]:
             preprocessor="zoo.preprocess.text:TextPreprocessor",
             modality="text",
             summary="Tokenizer and chat template",
-        )
+        ),
+        PreprocessorSpec(
+            name="image",
+            preprocessor="zoo.preprocess.image:ImagePreprocessor",
+            modality="image",
+            summary="Resizing, cropping and normalising, with Pillow",
+        ),
     ]
 
 
@@ -91,6 +97,14 @@ def zoo_tasks() -> list[TaskSpec]:
             default_heads={"tokens": "last-token-classifier"},
             summary="Give a text one of several labels",
         ),
+        TaskSpec(
+            name="image-classification",
+            inputs="an image: a path, bytes, a Pillow image, an array or a tensor",
+            outputs="labels with their scores",
+            pipeline="zoo.tasks.image_classification:ImageClassificationPipeline",
+            default_heads={"vector": "image-classifier", "map": "image-classifier", "tokens": "image-classifier"},
+            summary="Give an image one of several labels",
+        ),
     ]
 
 
@@ -112,6 +126,18 @@ def zoo_heads() -> list[HeadSpec]:
             config="zoo.tasks.head_configs:LastTokenClassifierConfig",
             requires=FeatureRequirement(kind="tokens", modality="text", causal=True),
             summary="Label scores from the last real token",
+        ),
+        HeadSpec(
+            name="image-classifier",
+            task="image-classification",
+            head="zoo.tasks.image_classification:ImageClassifier",
+            config="zoo.tasks.head_configs:ImageClassifierConfig",
+            requires=(
+                FeatureRequirement(kind="vector", modality="image"),
+                FeatureRequirement(kind="map", modality="image"),
+                FeatureRequirement(kind="tokens", modality="image"),
+            ),
+            summary="Label scores from a pooled vector, or from the mean of maps or tokens",
         ),
     ]
 

@@ -9,7 +9,7 @@ from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.registry import Entry, registry
 from zoo.spec import ArchitectureSpec, FeatureRequirement, HeadSpec, TaskSpec
 
-__all__ = ["choose_head", "default_head", "serving", "unmet"]
+__all__ = ["choose_head", "default_head", "features_for", "serving", "unmet"]
 
 
 def serving(requirement: FeatureRequirement, features: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
@@ -29,6 +29,25 @@ def unmet(requirement: FeatureRequirement, features: Sequence[FeatureSpec]) -> s
         given = ", ".join(str(feature.stride) for feature in served)
         return f"needs {requirement.kind}s at strides {', '.join(map(str, absent))}; there are some at {given}"
     return None
+
+
+def features_for(head: HeadSpec, features: Sequence[FeatureSpec]) -> tuple[FeatureSpec, ...]:
+    """The features that a head is built from: those that serve the first of its requirements that is met."""
+    for requirement in head.requirements:
+        if unmet(requirement, features) is None:
+            return serving(requirement, features)
+    return ()
+
+
+def _unmet_by(features: Sequence[FeatureSpec], head: HeadSpec) -> str | None:
+    """Why these features don't serve the head, or None when they do; of several reasons the one that is nearest to
+    what there is.
+    """
+    reasons = [unmet(requirement, features) for requirement in head.requirements]
+    if None in reasons:
+        return None
+    kinds = {feature.kind for feature in features}
+    return min(zip(head.requirements, reasons, strict=True), key=lambda pair: pair[0].kind not in kinds)[1]
 
 
 def default_head(task: Entry[TaskSpec], features: Sequence[FeatureSpec]) -> Entry[HeadSpec] | None:
@@ -65,7 +84,7 @@ def choose_head(
                 hint=f"`zoo info {name}` lists the tasks that it can do.",
             )
         entry = found
-    reason = unmet(entry.spec.requires, features)
+    reason = _unmet_by(features, entry.spec)
     if reason is not None:
         raise CompositionError(
             f"{name} can't do '{task_name}': its head '{entry.spec.name}' {reason}.",

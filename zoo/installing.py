@@ -14,7 +14,9 @@ __all__ = ["install_hint"]
 _COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "gguf": "pip install -e plugins/zoo-gguf",
+        "image": "pip install -e '.[image]'",
         "llama": "pip install -e plugins/zoo-llama",
+        "swin": "pip install -e plugins/zoo-swin",
         "torch": "pip install -e '.[torch]'",
     }
 )

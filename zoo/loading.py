@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from zoo.checkpoint import DirectoryFiles, ModelFiles, read_json, with_aliases
-from zoo.composition import choose_head, serving
+from zoo.composition import choose_head, features_for
 from zoo.errors import ConfigError, InvalidInput, NameNotFound, UnsupportedFeature, UntrainedHead
 from zoo.hub import existing_path, is_reference, locate
 from zoo.interfaces.config import Config
@@ -65,7 +65,7 @@ class _Composition:
         backbone: Model = resolve_object(self.architecture.spec.model)(self.config)
         if self.head is None or self.task is None:
             return backbone
-        features = serving(self.head.spec.requires, self.config.feature_specs())
+        features = features_for(self.head.spec, self.config.feature_specs())
         head = resolve_object(self.head.spec.head)(features, self.head_config)
         model: ComposedTaskModel = resolve_object(self.task.spec.model)(backbone, head)
         return model

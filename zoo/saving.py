@@ -21,6 +21,7 @@ from zoo.interfaces.origin import Origin
 from zoo.interfaces.preprocessor import Preprocessor
 from zoo.interfaces.task_model import ComposedTaskModel
 from zoo.layouts import key_map_of, writable_layout
+from zoo.preprocess.image_settings import IMAGE_FILE
 from zoo.preprocess.tokenizer_files import tokenizer_file_names
 from zoo.registry import Entry, registry, resolve_object
 from zoo.spec import LayoutSpec
@@ -51,8 +52,8 @@ def save(
     progress: called with the bytes done and the bytes in all.
 
     directory: ~ is the home directory. An earlier model there is replaced; where a preprocessor is given, so is an
-    earlier tokenizer, with all its files. On Windows, files that a model is mapped from can't be replaced while it
-    lives: save it elsewhere.
+    earlier tokenizer or preprocessor_config.json, with all its files. On Windows, files that a model is mapped from
+    can't be replaced while it lives: save it elsewhere.
 
     All or nothing: until the new files are complete, what was in the directory stays. Tensors that are tied are stored
     once; the bytes depend on the contents alone. Returns the directory. Raises SaveError when the model has no layout
@@ -82,7 +83,9 @@ def save(
             files["generation_config.json"] = _json(origin.generation_config)
         for name, content in files.items():
             output.write_file(name, content)
-        stale = {*_STALE_WITH_MODEL, *(tokenizer_file_names(target) if preprocessor is not None else ())}
+        stale = {*_STALE_WITH_MODEL}
+        if preprocessor is not None:
+            stale |= {*tokenizer_file_names(target), IMAGE_FILE}
         for name in sorted(stale - files.keys()):
             output.remove_file(name)
     return target

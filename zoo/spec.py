@@ -116,12 +116,21 @@ class ArchitectureSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSpec(Spec):
-    """Turns features into a task's output. head: an `interfaces.Head` class; config: its frozen configuration class."""
+    """Turns features into a task's output. head: an `interfaces.Head` class; config: its frozen configuration class.
+
+    requires: what it needs of the features, or several such in order of preference, of which the first that is met
+    decides which features the head is built from.
+    """
 
     task: str
     head: str
     config: str
-    requires: FeatureRequirement
+    requires: FeatureRequirement | tuple[FeatureRequirement, ...]
+
+    @property
+    def requirements(self) -> tuple[FeatureRequirement, ...]:
+        """All of `requires`."""
+        return (self.requires,) if isinstance(self.requires, FeatureRequirement) else self.requires
 
     @classmethod
     def _references(cls) -> tuple[str, ...]:

@@ -184,3 +184,9 @@ def test_on_a_terminal_there_are_titles(terminal):
     assert screen.exit_code() == 0
     assert "llama: architecture of zoo-llama" in screen.screen
     assert "\x1b[1mTasks\x1b[0m" in screen.screen and "\x1b[1mConfig\x1b[0m" in screen.screen
+
+
+def test_a_head_that_is_content_with_several_features_says_which(zoo_process):
+    process = zoo_process("info", "image-classification")
+    assert process.returncode == 0, process.stderr
+    assert "image-classifier\timage vector or image map or image tokens" in process.stdout

@@ -46,6 +46,12 @@ def test_of_one_kind_the_name_comes_first(zoo_process, kind):
     assert len({len(line) for line in lines}) == 1
 
 
+def test_what_a_head_needs_is_in_words(zoo_process):
+    needs = {line[0]: line[2] for line in rows(zoo_process("list", "heads"))}
+    assert needs["causal-lm"] == "causal text tokens"
+    assert needs["image-classifier"] == "image vector or image map or image tokens"
+
+
 def test_an_unknown_kind_is_a_usage_error_that_names_them(zoo_process):
     process = zoo_process("list", "models")
     assert process.returncode == 2
@@ -71,6 +77,8 @@ def test_json_of_one_kind(zoo_process):
     listed = json.loads(zoo_process("list", "heads", "--json").stdout)
     assert list(listed) == ["heads"]
     assert {"name", "task", "requires"} <= set(listed["heads"][0])
+    needs = {head["name"]: head["requires"] for head in listed["heads"]}
+    assert [need["kind"] for need in needs["image-classifier"]] == ["vector", "map", "tokens"]
 
 
 def test_a_name_that_two_plugins_claim_is_shown_with_its_distribution(zoo_process, fake_plugin):
@@ -107,7 +115,7 @@ def test_a_line_stays_one_line_with_all_its_columns(zoo_process, fake_plugin):
 
 def test_on_a_terminal_there_are_titles_and_columns(terminal, fake_plugin):
     fake_plugin("zoo-nasty", NASTY)
-    screen = terminal("list", COLUMNS="100")
+    screen = terminal("list", COLUMNS="200")
     assert screen.exit_code() == 0
     assert "\x1b[1mPresets\x1b[0m" in screen.screen
     assert "Grüße 漢字 [bold]not markup[/bold] :smile:" in screen.screen

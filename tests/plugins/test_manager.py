@@ -58,7 +58,7 @@ def failure(fake_plugin, load):
 
 def test_a_plugin_is_described_by_what_it_contributes(fake_plugin, load):
     fake_plugin(
-        "zoo-swin",
+        "their-swin",
         f"""
         @hookimpl
         def zoo_heads():
@@ -78,7 +78,7 @@ def test_a_plugin_is_described_by_what_it_contributes(fake_plugin, load):
     manager = load()
     (info,) = manager.plugins
     assert (info.name, info.distribution, info.version, info.target) == (
-        "zoo-swin:swin", "zoo-swin", "0.3", "zoo_swin._plugin")  # fmt: skip
+        "their-swin:swin", "their-swin", "0.3", "their_swin._plugin")  # fmt: skip
     assert info.loaded
     assert info.failure is None
     assert info.traceback is None
@@ -87,8 +87,8 @@ def test_a_plugin_is_described_by_what_it_contributes(fake_plugin, load):
     assert sorted(info.contributes["heads"]) == ["a", "b", "c"]
     assert list(info.contributes) == ["heads"]
     assert dict(info.fallbacks) == {"heads": ("a",)}
-    assert {entry.full_name for entry in manager.entries["heads"]} == {f"zoo-swin:{name}" for name in "abc"}
-    assert {(entry.version, entry.plugin) for entry in manager.entries["heads"]} == {("0.3", "zoo-swin:swin")}
+    assert {entry.full_name for entry in manager.entries["heads"]} == {f"their-swin:{name}" for name in "abc"}
+    assert {(entry.version, entry.plugin) for entry in manager.entries["heads"]} == {("0.3", "their-swin:swin")}
 
 
 def test_two_plugins_with_one_entry_point_name_are_both_there(fake_distribution, fake_plugin, load):
@@ -142,18 +142,18 @@ def test_an_entry_point_that_leads_nowhere_is_a_failure(fake_distribution, fake_
 
 
 def test_one_module_in_two_distributions_is_one_plugin_and_one_failure(fake_distribution, fake_plugin, load):
-    fake_plugin("zoo-swin", GOOD)
-    fake_distribution("zoo-swin-fork", entry_points={"swin": "zoo_swin._plugin"})
+    fake_plugin("their-swin", GOOD)
+    fake_distribution("their-swin-fork", entry_points={"swin": "their_swin._plugin"})
     swin, fork = load().plugins
     assert swin.loaded
-    assert "is the plugin zoo-swin:swin already" in fork.failure
+    assert "is the plugin their-swin:swin already" in fork.failure
     assert "uninstall one of them" in fork.failure
 
 
 def test_one_entry_point_name_twice_in_one_distribution_is_a_failure(fake_plugin, fake_distribution, load):
-    fake_plugin("zoo-swin", GOOD)
+    fake_plugin("their-swin", GOOD)
     info = fake_distribution("zoo-vit", entry_points={})
-    (info / "entry_points.txt").write_text("[zoo.plugins]\nvit = zoo_swin._plugin\nvit = zoo_vit\n")
+    (info / "entry_points.txt").write_text("[zoo.plugins]\nvit = their_swin._plugin\nvit = zoo_vit\n")
     assert "declared twice" in load().plugins[2].failure
 
 
@@ -232,21 +232,21 @@ def test_a_hook_that_zoo_does_not_have_is_a_failure(failure, hook, said):
 
 
 def test_a_hook_of_another_version_can_be_optional(fake_plugin, load):
-    fake_plugin("zoo-swin", GOOD + "\n@hookimpl(optionalhook=True)\ndef zoo_rockets():\n    return [1]\n")
+    fake_plugin("their-swin", GOOD + "\n@hookimpl(optionalhook=True)\ndef zoo_rockets():\n    return [1]\n")
     assert load().plugins[0].loaded
 
 
 def test_ctrl_c_is_not_a_failure_of_the_plugin(fake_plugin, load):
-    fake_plugin("zoo-swin", "raise KeyboardInterrupt")
+    fake_plugin("their-swin", "raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         load()
 
 
 def test_a_failed_import_can_be_tried_again(fake_plugin, load):
-    file = fake_plugin("zoo-swin", "raise RuntimeError")
+    file = fake_plugin("their-swin", "raise RuntimeError")
     assert not load().plugins[0].loaded
     file.write_text(file.read_text().replace("raise RuntimeError", "x = 1"))
-    sys.modules.pop("zoo_swin._plugin", None)
+    sys.modules.pop("their_swin._plugin", None)
     assert load().plugins[0].loaded
 
 

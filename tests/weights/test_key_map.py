@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from zoo import PluginError
 from zoo.weights.key_map import Ignore, KeyMap, Match, Rule
-from zoo.weights.operations import RENAME, PermuteRotary
+from zoo.weights.operations import RENAME, PermuteRotary, Split
 
 MAP = KeyMap(
     (
@@ -104,3 +104,13 @@ def test_the_rotary_permutation_is_undone_exactly(heads, pairs, columns):
 def test_the_rotary_permutation_puts_the_pairs_into_halves():
     [rows] = PermuteRotary(1).load([torch.arange(6)])
     assert rows.tolist() == [0, 2, 4, 1, 3, 5]
+
+
+def test_a_fused_tensor_is_split_into_views_and_joined_again():
+    fused = torch.randn(6, 5)
+    parts = Split(3).load([fused])
+    assert [tuple(part.shape) for part in parts] == [(2, 5)] * 3
+    assert parts[1].data_ptr() == fused[2:].data_ptr()
+    assert torch.equal(Split(3).save(parts)[0], fused)
+    with pytest.raises(RuntimeError):
+        Split(3).load([torch.empty(7, 5, device="meta")])

@@ -127,7 +127,7 @@ def _shown(key: str, value: Json) -> str:
     if _is_empty(value):
         return "-"
     if key == "requires":
-        return requirement(cast("Description", value))
+        return requirement(cast("Description | Sequence[Description]", value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and (key == "bytes" or key.endswith("_bytes")):

@@ -93,7 +93,7 @@ def _cell(key: str, value: object) -> str:
     if key == "size_bytes":
         return size(cast("int", value))
     if key == "requires":
-        return requirement(cast("Description", value))
+        return requirement(cast("Description | Sequence[Description]", value))
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
     return str(value)

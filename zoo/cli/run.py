@@ -28,16 +28,18 @@ Examples:
   zoo run text-generation llama "The capital of France is" --max-new-tokens 8
   zoo run text-generation path/to/model --file prompts.txt --json
   cat reviews.txt | zoo run text-classification path/to/classifier
+  zoo run image-classification path/to/classifier photo.jpg --top 5
   zoo run text-generation llama "Once upon a time" --temperature 0.8 --seed 1
   zoo run text-generation llama "Name three fruits:" --stop $'\\n\\n'
   zoo run text-generation llama "1, 2, 3," --set min_new_tokens=20 --set logprobs=true
 
 TASK is a name of `zoo list tasks`; REF the name of an architecture or preset, a directory, a file, or
-pkg://DISTRIBUTION/path. Each INPUT is worked on by itself. Without any, each line of standard input is one.
+pkg://DISTRIBUTION/path. Each INPUT is worked on by itself; an image is given by its path. Without any, each line of
+standard input is one.
 
 Results are printed as text, without control characters; classes as label and score. With --json each is one object
 on a line: "input", and the fields of the result, e.g. "text", "token_ids", "finish_reason", "prompt_tokens" for
-text-generation, or "results", a list with "label" and "score", for text-classification.""",
+text-generation, or "results", a list with "label" and "score", for classification.""",
 )
 @click.argument("task")
 @click.argument("reference", metavar="REF")

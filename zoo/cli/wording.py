@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from zoo.cli.output import is_terminal
 from zoo.describe import Description
@@ -45,8 +46,10 @@ def plural(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def requirement(requires: Description) -> str:
-    """What a head or neck needs, e.g. "causal text tokens"."""
+def requirement(requires: Description | Sequence[Description]) -> str:
+    """What a head or neck needs, e.g. "causal text tokens", or "image vector or image map" where either will do."""
+    if not isinstance(requires, dict):
+        return " or ".join(map(requirement, requires))
     words = [str(requires["modality"] or ""), str(requires["kind"])]
     if requires["causal"] is not None:
         words.insert(0, "causal" if requires["causal"] else "bidirectional")

@@ -68,7 +68,8 @@ def _own_fields(spec: Spec) -> Description:
                 "has_pipeline": spec.pipeline is not None,
             }
         case HeadSpec():
-            return {"task": spec.task, "requires": _requirement(spec.requires)}
+            requires = [_requirement(requirement) for requirement in spec.requirements]
+            return {"task": spec.task, "requires": requires[0] if len(requires) == 1 else requires}
         case NeckSpec():
             return {"requires": _requirement(spec.requires)}
         case PresetSpec():

@@ -10,7 +10,14 @@ from zoo.installing import install_hint
 
 __all__ = ["EXTRAS", "resolve_object"]
 
-EXTRAS = {"gguf": "gguf", "jinja2": "torch", "numpy": "torch", "tokenizers": "torch", "torch": "torch"}
+EXTRAS = {
+    "PIL": "image",
+    "gguf": "gguf",
+    "jinja2": "torch",
+    "numpy": "torch",
+    "tokenizers": "torch",
+    "torch": "torch",
+}
 """The extra of zoo-sdk that brings a module."""
 
 

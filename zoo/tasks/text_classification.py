@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, overload
 
@@ -17,22 +17,12 @@ from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.interfaces.features import Features
 from zoo.interfaces.head import Head
 from zoo.interfaces.preprocessor import Preprocessor
-from zoo.interfaces.pytree import register_pytree
 from zoo.interfaces.task_model import ComposedTaskModel
+from zoo.tasks.classification import ClassificationOutput, LabelScore, count_labels, label_loss, ranked_labels
 from zoo.tasks.counts import require_count
 from zoo.tasks.head_configs import LastTokenClassifierConfig
 
 __all__ = ["ClassificationOutput", "LabelScore", "LastTokenClassifier", "TextClassificationPipeline", "TextClassifier"]
-
-
-@register_pytree()
-@dataclass
-class ClassificationOutput:
-    """logits: (batch, labels). loss and its terms when a target was given."""
-
-    logits: Tensor
-    loss: Tensor | None = None
-    losses: dict[str, Tensor] = field(default_factory=dict)
 
 
 class LastTokenClassifier(Head):
@@ -64,15 +54,13 @@ class LastTokenClassifier(Head):
         nn.init.normal_(self.weight, std=self.config.initializer_range, generator=generator)
 
     def count(self, target: Tensor) -> dict[str, Tensor]:
-        return {"label": torch.tensor(target.shape[0], device=target.device)}
+        return count_labels(target)
 
     def loss(
         self, output: ClassificationOutput, target: Tensor, denominators: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """target: (batch,) indices of labels."""
-        total = (denominators or self.count(target))["label"]
-        loss = F.cross_entropy(output.logits.float(), target, reduction="sum") / total
-        return loss, {"label": loss}
+        return label_loss(output, target, denominators)
 
 
 class TextClassifier(ComposedTaskModel):
@@ -90,14 +78,6 @@ class TextClassifier(ComposedTaskModel):
             return features
         real = input_ids != padding
         return replace(features, mask=real if features.mask is None else features.mask & real)
-
-
-@dataclass(frozen=True, slots=True)
-class LabelScore:
-    """A label and its probability."""
-
-    label: str
-    score: float
 
 
 class TextClassificationPipeline:
@@ -146,11 +126,8 @@ class TextClassificationPipeline:
         collated = self.preprocessor.collate(self._fitting(self.preprocessor(texts), done))
         inputs = {name: value.to(device) for name, value in collated.items() if value is not None}
         with torch.inference_mode():
-            scores = self.model(inputs).logits.float().softmax(dim=-1).cpu()
-        labels = self.model.head.config.labels
-        for row in scores.tolist():
-            ranked = sorted(zip(labels, row, strict=True), key=lambda pair: -pair[1])
-            yield [LabelScore(label, score) for label, score in ranked[:top]]
+            logits = self.model(inputs).logits
+        yield from ranked_labels(logits, self.model.head.config.labels, top)
 
     def _fitting(self, items: list[Any], done: int) -> list[Any]:
         """The items; InvalidInput for the first that is longer than the model's context."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
-__all__ = ["RENAME", "Operation", "PermuteRotary", "Rename"]
+__all__ = ["RENAME", "Operation", "PermuteRotary", "Rename", "Split"]
 
 
 class Operation(Protocol):
@@ -56,3 +57,19 @@ class PermuteRotary:
 
     def _regroup(self, tensor: Tensor, pair: tuple[int, int]) -> Tensor:
         return tensor.reshape(self.heads, *pair, *tensor.shape[1:]).transpose(1, 2).reshape(tensor.shape)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One stored tensor that is several parameters of one shape, one after the other along the first dimension, as
+    fused projections of queries, keys and values are. The parameters are views of it.
+    """
+
+    parts: int
+
+    def load(self, stored: Sequence[Tensor]) -> list[Tensor]:
+        (tensor,) = stored
+        return list(tensor.reshape(self.parts, -1, *tensor.shape[1:]).unbind(0))
+
+    def save(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [torch.cat(list(tensors))]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from zoo.errors import ConfigError
-from zoo.interfaces import LayoutConfigs, ModelMetadata, shown
-from zoo.tasks.head_configs import MAX_LABELS, CausalLMHeadConfig, LastTokenClassifierConfig
+from zoo.interfaces import LayoutConfigs, ModelMetadata
+from zoo.tasks.head_configs import CausalLMHeadConfig, LastTokenClassifierConfig, labels_from_hub
 from zoo_llama.config import LlamaConfig
 
 __all__ = [
@@ -56,7 +55,7 @@ def read_classification(metadata: ModelMetadata) -> LayoutConfigs:
     """The configuration with that of the classifier; labels from `id2label` or, without it, `num_labels`."""
     config = LlamaConfig.from_hub(metadata.config)
     head = LastTokenClassifierConfig(
-        labels=_labels(metadata.config),
+        labels=labels_from_hub(metadata.config),
         pad_token_id=config.pad_token_id,
         initializer_range=config.initializer_range,
     )
@@ -108,23 +107,3 @@ def _class_name(metadata: ModelMetadata) -> str:
     if any(name.startswith(("model.", "lm_head.")) for name in metadata.tensors):
         return "LlamaForCausalLM"
     return "LlamaModel"
-
-
-def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
-    stated = config.get("id2label")
-    if stated is None:
-        count = config.get("num_labels", 2)
-        if not isinstance(count, int) or isinstance(count, bool) or not 0 < count <= MAX_LABELS:
-            raise ConfigError(
-                f"LlamaConfig: field 'num_labels': expected an int from 1 to {MAX_LABELS}, found {shown(count)}."
-            )
-        return tuple(f"LABEL_{index}" for index in range(count))
-    if not isinstance(stated, Mapping):
-        raise ConfigError(f"LlamaConfig: field 'id2label': expected an object, found {type(stated).__name__}.")
-    numbers = [str(index) for index in range(len(stated))]
-    if sorted(stated) != sorted(numbers) or not all(isinstance(label, str) for label in stated.values()):
-        raise ConfigError(
-            f"LlamaConfig: field 'id2label': expected labels under '0' to '{len(stated) - 1}', "
-            f"found {shown(dict(stated))}."
-        )
-    return tuple(stated[number] for number in numbers)

@@ -1,0 +1,53 @@
+"""What tasks share that give one of several labels: the output, its loss, and labels in the order of their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoo.interfaces.pytree import register_pytree
+
+__all__ = ["ClassificationOutput", "LabelScore", "count_labels", "label_loss", "ranked_labels"]
+
+
+@register_pytree()
+@dataclass
+class ClassificationOutput:
+    """logits: (batch, labels). loss and its terms when a target was given."""
+
+    logits: Tensor
+    loss: Tensor | None = None
+    losses: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """A label and its probability."""
+
+    label: str
+    score: float
+
+
+def count_labels(target: Tensor) -> dict[str, Tensor]:
+    """The denominator of `label_loss`."""
+    return {"label": torch.tensor(target.shape[0], device=target.device)}
+
+
+def label_loss(
+    output: ClassificationOutput, target: Tensor, denominators: Mapping[str, Tensor] | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The cross-entropy of a batch. target: (batch,) indices of labels."""
+    total = (denominators or count_labels(target))["label"]
+    loss = F.cross_entropy(output.logits.float(), target, reduction="sum") / total
+    return loss, {"label": loss}
+
+
+def ranked_labels(logits: Tensor, labels: Sequence[str], top: int | None) -> Iterator[list[LabelScore]]:
+    """For each row of (batch, labels), the labels with their probabilities, the likeliest first."""
+    for row in logits.float().softmax(dim=-1).cpu().tolist():
+        ranked = sorted(zip(labels, row, strict=True), key=lambda pair: -pair[1])
+        yield [LabelScore(label, score) for label, score in ranked[:top]]
