@@ -189,8 +189,8 @@ def test_a_wrong_image_is_counted_among_all():
 @pytest.mark.parametrize(
     ("inputs", "options", "message"),
     [
-        ([colour("red")], {"top": 0}, "top must be above 0"),
-        ([colour("red")], {"batch_size": 0}, "batch_size must be above 0"),
+        ([colour("red")], {"top": 0}, "top: expected a whole number above 0"),
+        ([colour("red")], {"batch_size": 0}, "batch_size: expected a whole number above 0"),
         (7, {}, "An image or several"),
     ],
 )

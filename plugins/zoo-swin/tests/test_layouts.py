@@ -27,8 +27,9 @@ def test_loading_and_saving_gives_the_same_files(tmp_path, reference, kind):
 
 def test_transformers_reads_what_zoo_writes(tmp_path, reference, images):
     config = reference.config("small")
-    values = {name: value for name, value in config.to_dict().items() if name not in ("id2label", "label2id")}
-    ours = zoo.create(values, labels=["cat", "dog", "crane", "crane"])
+    names = ("cat", "dog", "crane", "crane")  # as in ImageNet, two labels have one name
+    values = config.to_dict() | {"id2label": {str(index): name for index, name in enumerate(names)}}
+    ours = zoo.create(values)
     zoo.save(ours, tmp_path)
     theirs, info = transformers.AutoModelForImageClassification.from_pretrained(tmp_path, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
