@@ -33,6 +33,10 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
+MATCHING = len(b"before") + 4096
+"""From here to behind b"before" the pages of both files match."""
+
+
 def copied(source: Path, target: Path, offset: int, length: int, **options: Any) -> bytes:
     with source.open("rb") as reading, target.open("wb") as writing:
         writing.write(b"before")
@@ -41,14 +45,16 @@ def copied(source: Path, target: Path, offset: int, length: int, **options: Any)
     return target.read_bytes()
 
 
+@pytest.mark.parametrize("offset", [77, MATCHING])
 @pytest.mark.parametrize("ways", WAYS.values(), ids=WAYS)
 def test_every_way_copies_the_same(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ways: tuple[Any, ...]
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ways: tuple[Any, ...], offset: int
 ) -> None:
     monkeypatch.setattr(copying, "_WAYS", ways)
     steps: list[int] = []
-    length = len(CONTENT) - 100
-    assert copied(source, tmp_path / "target", 77, length, progress=steps.append) == b"before" + CONTENT[77:][:length]
+    length = len(CONTENT) - 5000
+    result = copied(source, tmp_path / "target", offset, length, progress=steps.append)
+    assert result == b"before" + CONTENT[offset:][:length]
     assert sum(steps) == length
     assert max(steps) <= copying.STEP_BYTES
 
@@ -59,7 +65,7 @@ def test_a_source_that_became_shorter(
 ) -> None:
     monkeypatch.setattr(copying, "_WAYS", ways)
     with pytest.raises(MalformedCheckpoint, match=r"source\.bin: bytes \d+\.\.\d+ .* cut short"):
-        copied(source, tmp_path / "target", 10, len(CONTENT))
+        copied(source, tmp_path / "target", MATCHING, len(CONTENT))
 
 
 @pytest.mark.parametrize("code", [errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
@@ -70,7 +76,7 @@ def test_a_system_that_can_not_falls_back(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(copying, "_WAYS", (unable, lambda *arguments: 0, copying._WAYS[-1]))
-    assert copied(source, tmp_path / "target", 0, 1000) == b"before" + CONTENT[:1000]
+    assert copied(source, tmp_path / "target", MATCHING, 1000) == b"before" + CONTENT[MATCHING:][:1000]
 
 
 def test_a_full_disk_is_no_reason_to_try_another_way(

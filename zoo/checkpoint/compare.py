@@ -20,7 +20,7 @@ from zoo.errors import CheckpointError
 
 __all__ = ["compare_written", "same_contents"]
 
-_STEP = 2**20
+_STEP = 2**18
 _SHARE = 2**26
 
 
@@ -169,7 +169,10 @@ def _filled(source: int, target: int, here: int, there: int, buffers: tuple[byte
     """Read a step of both sides into buffers that are there already; False when the system can't at once."""
     if not hasattr(os, "preadv"):
         return False
-    return os.preadv(source, (buffers[0],), here) == _STEP and os.preadv(target, (buffers[1],), there) == _STEP
+    try:
+        return os.preadv(source, (buffers[0],), here) == _STEP and os.preadv(target, (buffers[1],), there) == _STEP
+    except OSError:
+        return False  # reading again says which bytes of which file
 
 
 def _checked(path: Path, tensor: TensorPlan, data: StoredBytes) -> StoredBytes:

@@ -1,4 +1,4 @@
-"""Copies ranges between files inside the kernel where it can, so that the bytes never pass through this process."""
+"""Copies ranges between files: inside the kernel where that is fastest, through a small buffer where it is not."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import TypeAlias
 
 from zoo.checkpoint.describe import shown_path
 from zoo.checkpoint.regular_file import read_at
-from zoo.errors import MalformedCheckpoint
+from zoo.errors import CheckpointError, MalformedCheckpoint
 
 __all__ = ["STEP_BYTES", "copy_range", "ends_early"]
 
 STEP_BYTES = 2**24
 """The most bytes copied by one call, so that a progress display moves and an interrupt is heard."""
 
-_BUFFER_BYTES = 2**20
+_BUFFER_BYTES = 2**19
+"""What is read is still in the processor's cache when it is written."""
+
+_PAGE_BYTES = 2**12
 
 # What says "not between these files" or "not on this system" rather than "this read or write failed".
 _UNABLE = {
@@ -45,7 +48,10 @@ def copy_range(
     path: of the source, for messages. progress: told how many bytes each step copied.
     Raises MalformedCheckpoint when the source ends before, OSError when the system refuses to write.
     """
-    ways = list(_WAYS)
+    position = os.lseek(target, 0, os.SEEK_CUR)
+    # The kernel copies page by page. Where pages of one file lie across those of the other it does twice the work, and
+    # a buffer is faster (measured: 1.4 s for 3.5 GB, 1.2 s in the kernel with pages that match, 1.7 to 2.7 s without).
+    ways = list(_WAYS if (offset - position) % _PAGE_BYTES == 0 else _WAYS[-1:])
     while length:
         step = min(length, STEP_BYTES)
         try:
@@ -83,14 +89,31 @@ def _sendfile(source: int, target: int, offset: int, length: int, path: Path) ->
 
 
 def _read_and_write(source: int, target: int, offset: int, length: int, path: Path) -> int:
-    content = memoryview(read_at(source, min(length, _BUFFER_BYTES), offset, path))
-    written = 0
-    while written < len(content):
-        count = os.write(target, content[written:])
-        if count == 0:
-            raise OSError(errno.EIO, "the system took no byte")
-        written += count
-    return written
+    buffer = memoryview(bytearray(min(length, _BUFFER_BYTES)))
+    copied = 0
+    while copied < length:
+        content = _read(source, buffer[: length - copied], offset + copied, path)
+        if not content:
+            break
+        while content:
+            count = os.write(target, content)
+            if count == 0:
+                raise OSError(errno.EIO, "the system took no byte")
+            content = content[count:]
+            copied += count
+    return copied
+
+
+def _read(source: int, buffer: memoryview, offset: int, path: Path) -> memoryview:
+    """What is read at the offset, into the buffer where the system can do that; empty at the end of the file."""
+    if not hasattr(os, "preadv"):
+        return memoryview(read_at(source, len(buffer), offset, path))
+    try:
+        return buffer[: os.preadv(source, (buffer,), offset)]
+    except OSError as error:
+        raise CheckpointError(
+            f"{shown_path(path)} can't be read at bytes {offset}..{offset + len(buffer)}: {error.strerror or error}."
+        ) from error
 
 
 _WAYS: tuple[_Copy, ...] = (
