@@ -130,3 +130,12 @@ def test_a_lock_that_its_holder_has_just_removed(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(lock, "_try_lock", late)
     with pytest.raises(SaveError, match="another save"):
         WorkFolder(tmp_path / "work")
+
+
+def test_a_link_in_the_locks_place_is_not_followed(tmp_path: Path) -> None:
+    """Opening it would make the file that it leads to."""
+    (tmp_path / "out" / ".zoo-save").mkdir(parents=True)
+    (tmp_path / "out" / ".zoo-save" / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SaveError, match="lock is a symbolic link"), DirectoryTransaction(tmp_path / "out"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()

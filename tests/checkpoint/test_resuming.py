@@ -297,3 +297,44 @@ class TestSingleFile:
             file_job(target)
         assert file_job(target, resume=True).reused == ("model.safetensors",)
         assert {path.name for path in target.parent.iterdir()} == {"y.safetensors", "y.safetensors.sum"}
+
+
+class TestLinks:
+    """Someone else's links in what was left lead nothing outside."""
+
+    @pytest.fixture
+    def victim(self, tmp_path: Path) -> Any:
+        victim = tmp_path / "victim"
+        (victim / "files").mkdir(parents=True)
+        (victim / "files" / "precious").write_text("precious")
+        before = contents(victim)
+        yield victim
+        assert contents(victim) == before
+
+    @pytest.mark.parametrize("part", ["staged", "staged/files"])
+    def test_to_another_folder(self, interrupted: Path, undisturbed: dict[str, bytes], victim: Path, part: str) -> None:
+        folder = interrupted / ".zoo-save" / part
+        folder.rename(interrupted.parent / "away")
+        folder.symlink_to(victim if part == "staged" else victim / "files")
+        job(interrupted, resume=True)
+        assert contents(interrupted) == undisturbed
+
+    def test_to_a_file_that_is_complete(self, interrupted: Path, undisturbed: dict[str, bytes]) -> None:
+        name = "model-00001-of-00004.safetensors"
+        file = interrupted / ".zoo-save" / "staged" / "files" / name
+        file.rename(interrupted.parent / "elsewhere")
+        file.symlink_to(interrupted.parent / "elsewhere")
+        job(interrupted, resume=True)
+        assert contents(interrupted) == undisturbed
+        assert not (interrupted / name).is_symlink()
+
+    def test_to_another_journal(self, interrupted: Path, tmp_path: Path) -> None:
+        journal = interrupted / ".zoo-save" / "journal"
+        content = journal.read_bytes() + b"cut off"
+        (tmp_path / "elsewhere").write_bytes(content)
+        journal.unlink()
+        journal.symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(SaveError, match="journal is a symbolic link"):
+            job(interrupted, resume=True)
+        assert (tmp_path / "elsewhere").read_bytes() == content
+        assert not is_resumable(interrupted / ".zoo-save")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from zoo.checkpoint import (
     plan_shards,
     read_bytes,
 )
-from zoo.errors import SaveError
+from zoo.errors import MalformedCheckpoint, SaveError
 
 
 def save(
@@ -440,3 +441,58 @@ def test_a_file_system_that_does_not_flush_directories(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "fsync", picky)
     save(tmp_path / "out", NEW)
     assert load(tmp_path / "out") == NEW
+
+
+class TestLinks:
+    """Whoever prepares a directory must not have files outside of it changed by a save into it."""
+
+    @pytest.fixture
+    def victim(self, tmp_path: Path) -> Any:
+        victim = tmp_path / "victim"
+        victim.mkdir()
+        (victim / "rc").write_text("precious")
+        (victim / "keep.txt").write_text("precious")
+        before = contents(victim)
+        yield victim
+        assert contents(victim) == before
+
+    @pytest.fixture
+    def committed(self, tmp_path: Path) -> Path:
+        """What a save would leave that died after it was committed."""
+        committed = tmp_path / "out" / ".zoo-save" / "committed"
+        (committed / "files").mkdir(parents=True)
+        (committed / "plan.json").write_text(json.dumps({"files": ["sub/rc"], "removed": ["sub/keep.txt"]}))
+        return committed
+
+    def test_a_folder_of_the_target(self, victim: Path, tmp_path: Path, committed: Path) -> None:
+        (committed / "files" / "sub").mkdir()
+        (committed / "files" / "sub" / "rc").write_text("evil")
+        (tmp_path / "out" / "sub").symlink_to(victim)
+        with pytest.raises(SaveError, match=r"'sub/rc' would be moved or\s+removed through .*out/sub"):
+            save(tmp_path / "out", NEW)
+
+    def test_a_folder_of_what_was_committed(self, victim: Path, tmp_path: Path, committed: Path) -> None:
+        (committed / "files" / "sub").symlink_to(victim)
+        with pytest.raises(SaveError, match=r"through .*committed/files/sub"):
+            save(tmp_path / "out", NEW)
+
+    @pytest.mark.parametrize("part", ["committed", "committed/plan.json", "committed/files"])
+    def test_what_was_committed(self, victim: Path, tmp_path: Path, committed: Path, part: str) -> None:
+        (committed / "files" / "sub").mkdir()
+        (committed / "files" / "sub" / "rc").write_text("evil")
+        place = committed.parent / part
+        place.rename(tmp_path / "moved")
+        place.symlink_to(tmp_path / "moved")
+        before = contents(tmp_path / "moved") if (tmp_path / "moved").is_dir() else {}
+        with pytest.raises(MalformedCheckpoint, match=r"is a symbolic link; what an interrupted save left is none"):
+            save(tmp_path / "out", NEW)
+        assert not before or contents(tmp_path / "moved") == before
+
+    def test_a_file_beside_the_tensors(self, victim: Path, tmp_path: Path) -> None:
+        save(tmp_path / "out", OLD)
+        (tmp_path / "out" / "cfg").symlink_to(victim)
+        with pytest.raises(SaveError, match=r"cfg is a symbolic link, so that 'cfg/deep/a\.txt' would be changed"):
+            save(tmp_path / "out", NEW, {"cfg/deep/a.txt": b"new"})
+        with pytest.raises(SaveError, match="cfg is a symbolic link"), DirectoryTransaction(tmp_path / "out") as change:
+            change.remove_file("cfg/keep.txt")
+        assert load(tmp_path / "out") == OLD

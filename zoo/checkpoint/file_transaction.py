@@ -9,6 +9,7 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from zoo.checkpoint.describe import shown_path
+from zoo.checkpoint.discarding import discard, remove_made
 from zoo.checkpoint.journal import JOURNAL, Journal, Resumption
 from zoo.checkpoint.lock import WorkFolder
 from zoo.checkpoint.output import OutputFile, make_directories, saving_errors, sync_directory
@@ -90,7 +91,7 @@ class FileTransaction:
         try:
             self._work = WorkFolder(work_folder_of(self.path))
         except BaseException as error:
-            self._remove_made(error)
+            remove_made(self._made, error)
             raise
         try:
             continued = False
@@ -136,19 +137,4 @@ class FileTransaction:
                 sync_directory(self.path.parent)
 
     def _discard(self, error: BaseException) -> None:
-        if self._journal is not None and self._journal.done:
-            self._work.abandon()
-            return
-        try:
-            self._work.release()
-        except SaveError as failure:
-            error.add_note(f"What the interrupted save had written could not be removed: {failure}")
-        else:
-            self._remove_made(error)
-
-    def _remove_made(self, error: BaseException) -> None:
-        try:
-            for path in self._made:
-                os.rmdir(path)
-        except OSError as failure:
-            error.add_note(f"{shown_path(path)}, made for this save, could not be removed: {failure.strerror}")
+        discard(self._work, self._journal, self._made, error)

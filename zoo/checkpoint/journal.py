@@ -24,6 +24,15 @@ __all__ = ["JOURNAL", "Journal", "Resumption", "is_resumable"]
 
 JOURNAL = "journal"
 
+_FLAGS = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_APPEND
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
@@ -97,8 +106,7 @@ class Journal:
     def _append(self, line: Mapping[str, Any]) -> None:
         text = json.dumps(line, sort_keys=True).encode() + b"\n"
         with saving_errors(f"{shown_path(self._path)} can't be written"):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-            descriptor = os.open(self._path, flags, 0o666)
+            descriptor = os.open(self._path, _FLAGS, 0o666)
             try:
                 while text:
                     text = text[os.write(descriptor, text) :]
@@ -127,6 +135,11 @@ class _Left:
 
 def _read(path: Path) -> _Left | None:
     """What an earlier job wrote; None when there is no journal."""
+    if os.path.islink(path):
+        raise SaveError(
+            f"{shown_path(path)} is a symbolic link; the journal of a job is none.",
+            hint=f"Remove {shown_path(path.parent)}.",
+        )
     try:
         content = path.read_bytes()
     except FileNotFoundError:

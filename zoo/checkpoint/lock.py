@@ -16,6 +16,7 @@ from zoo.errors import SaveError
 __all__ = ["WorkFolder"]
 
 _LOCK_NAME = "lock"
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
@@ -33,7 +34,8 @@ class WorkFolder:
         with saving_errors(f"{shown_path(path)} can't be created"):
             created = self._make()
             try:
-                self._descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+                self._refuse_link()
+                self._descriptor = os.open(self._lock_path, _LOCK_FLAGS, 0o666)
             except OSError:
                 if created:
                     os.rmdir(path)
@@ -57,10 +59,13 @@ class WorkFolder:
             self._close()
 
     def clear(self, but: Collection[str] = ()) -> None:
-        """Remove all that is in the folder but the lock, and `but` the files and folders of these names."""
+        """Remove all that is in the folder but the lock, and `but` the files and folders of these names.
+
+        Symbolic links go whatever their names; no save makes any, and to go on with one would be to write elsewhere.
+        """
         with os.scandir(self.path) as entries:
             for entry in entries:
-                if entry.name in but or entry.name == _LOCK_NAME:
+                if entry.name == _LOCK_NAME or (entry.name in but and not entry.is_symlink()):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry)
@@ -80,6 +85,14 @@ class WorkFolder:
                 raise
             return False
         return True
+
+    def _refuse_link(self) -> None:
+        # Opening it would make a file, or lock one, wherever it leads.
+        if os.path.islink(self._lock_path):
+            raise SaveError(
+                f"{shown_path(self._lock_path)} is a symbolic link; the lock of a save is none.",
+                hint=f"If no other save is running, remove {shown_path(self.path)}.",
+            )
 
     def _hold(self, created: bool) -> None:
         with saving_errors(f"{shown_path(self._lock_path)} can't be locked"):

@@ -46,11 +46,18 @@ class Publication:
 def read_publication(directory: Path) -> Publication | None:
     """The committed save that has not been finished in the directory, or None, as nearly always.
 
-    Raises MalformedCheckpoint when its record is damaged: then no one can say which files belong together.
+    Raises MalformedCheckpoint when its record is damaged: then no one can say which files belong together; and when
+    it is not in the folder itself but behind a symbolic link, which no save makes.
     """
     path = directory / WORK_FOLDER / COMMITTED / PLAN_FILE
     if not os.path.exists(path):
         return None
+    for part in (path.parent.parent, path.parent, path, path.with_name(FILES_FOLDER)):
+        if os.path.islink(part):
+            raise MalformedCheckpoint(
+                f"{shown_path(part)} is a symbolic link; what an interrupted save left is none.",
+                hint=f"If the directory is complete without that save, remove {shown_path(directory / WORK_FOLDER)}.",
+            )
     with open_regular(path) as (descriptor, size):
         content = read_up_to(descriptor, min(size, MAX_HEADER_BYTES), 0, path)
     values = parse_object(content, place=shown_path(path))

@@ -6,7 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from zoo.checkpoint.describe import shown_path
+from zoo.checkpoint.describe import quoted, shown_path
+from zoo.checkpoint.links import link_on_the_way
 from zoo.checkpoint.output import sync_directory
 from zoo.checkpoint.plan import INDEX_NAME, SINGLE_NAME
 from zoo.checkpoint.publication import COMMITTED, FILES_FOLDER, PLAN_FILE, WORK_FOLDER, Publication
@@ -34,10 +35,12 @@ def publishing_order(name: str) -> tuple[int, str]:
 def publish(directory: Path, publication: Publication, *, sync: bool) -> None:
     """Give the committed files their final names. It can be done again from any point at which it was interrupted.
 
-    Raises SaveError when the system refuses; the save stays committed then.
+    Raises SaveError when the system refuses, and before anything changes when a name leads through a symbolic link,
+    which may lead out of the directory; the save stays committed then.
     """
     committed = directory / WORK_FOLDER / COMMITTED
     staged = committed / FILES_FOLDER
+    _refuse_links(directory, staged, publication)
     try:
         _flush(directory / WORK_FOLDER, sync)
         pending = [name for name in publication.files if os.path.lexists(staged / name)]
@@ -60,6 +63,18 @@ def publish(directory: Path, publication: Publication, *, sync: bool) -> None:
             f"they could not be moved to where other programs look: {error}.",
             hint="Mend the cause and save again into this directory: that finishes it.",
         ) from error
+
+
+def _refuse_links(directory: Path, staged: Path, publication: Publication) -> None:
+    for name in (*publication.files, *publication.removed):
+        link = link_on_the_way(name, directory) or link_on_the_way(name, staged)
+        if link is not None:
+            raise SaveError(
+                f"{shown_path(directory)}: a save was interrupted here, whose file {quoted(name)} would be moved or "
+                f"removed through the symbolic link {shown_path(link)}.",
+                hint="Remove the link and save again. If you did not interrupt a save, someone prepared this directory "
+                f"to have other files changed: remove {shown_path(directory / WORK_FOLDER)}.",
+            )
 
 
 def _withdraw(directory: Path, publication: Publication, pending: list[str], *, sync: bool) -> None:

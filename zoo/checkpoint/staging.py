@@ -109,11 +109,14 @@ class Staging:
 
 
 def prune(folder: Path, keep: Collection[Path]) -> None:
-    """Remove all files below a folder but those to keep: what was being written when it ended is of no use."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
+    """Remove all files below a folder but those to keep: what was being written when it ended is of no use.
+
+    Symbolic links go whatever their names, and are not followed.
+    """
+    for parent, folders, names in os.walk(folder):
+        for name in (*folders, *names):
             path = Path(parent, name)
-            if path not in keep:
+            if os.path.islink(path) or (name in names and path not in keep):
                 os.unlink(path)
 
 
@@ -130,7 +133,8 @@ def require_space(folder: Path, size: int, target: Path) -> None:
 
 
 def _begins_with(path: Path, header: bytes) -> bool:
-    if not os.path.isfile(path):
+    # A link would be moved to the target in the file's place.
+    if os.path.islink(path) or not os.path.isfile(path):
         return False
     with open_regular(path) as (descriptor, _):
         return read_up_to(descriptor, len(header), 0, path) == header

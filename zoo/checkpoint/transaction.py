@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
 from zoo.checkpoint.compare import same_contents
 from zoo.checkpoint.describe import quoted, shown_path
+from zoo.checkpoint.discarding import discard, remove_made
 from zoo.checkpoint.journal import JOURNAL, Journal, Resumption
+from zoo.checkpoint.links import folders_of, link_on_the_way
 from zoo.checkpoint.lock import WorkFolder
 from zoo.checkpoint.output import OutputFile, make_directories, saving_errors, sync_directory
 from zoo.checkpoint.plan import INDEX_NAME, ShardPlan
@@ -138,7 +140,7 @@ class DirectoryTransaction:
         try:
             self._work = WorkFolder(self.directory / WORK_FOLDER)
         except BaseException as error:
-            self._remove_made(error)
+            remove_made(self._made, error)
             raise
         try:
             continued = self._begin_journal()
@@ -195,8 +197,8 @@ class DirectoryTransaction:
             return
         assert self._journal is not None
         self._work.clear(but=(JOURNAL, STAGED))
-        os.makedirs(self._staged / FILES_FOLDER, exist_ok=True)
         prune(self._staged, keep={self._staged / FILES_FOLDER / name for name in self._journal.done})
+        os.makedirs(self._staged / FILES_FOLDER, exist_ok=True)
 
     def _write(self, name: str, pieces: Iterable[Piece]) -> None:
         with OutputFile(self._stage(name), sync=self._sync) as file:
@@ -223,14 +225,15 @@ class DirectoryTransaction:
         target = self.directory / name
         if os.path.isdir(target):
             raise SaveError(f"{shown_path(target)} is a directory; a save deals with files alone.")
-        for parent in self._folders(name):
+        link = link_on_the_way(name, self.directory)
+        if link is not None:
+            raise SaveError(
+                f"{shown_path(link)} is a symbolic link, so that {quoted(name)} would be changed where it leads.",
+                hint="A save deals with files in its directory alone. Remove the link, or save elsewhere.",
+            )
+        for parent in folders_of(name, self.directory):
             if os.path.lexists(parent) and not os.path.isdir(parent):
                 raise SaveError(f"{shown_path(parent)} is a file, so that '{name}' can't be written below it.")
-
-    def _folders(self, name: str, root: Path | None = None) -> list[Path]:
-        """The folders in the directory, or in another root, that a file of this name is in, from within."""
-        root = self.directory if root is None else root
-        return [root.joinpath(*PurePosixPath(name).parts[:depth]) for depth in range(name.count("/"), 0, -1)]
 
     def _commit(self) -> Publication:
         """Make the save the one that counts: the rename at the end of this is the moment."""
@@ -241,7 +244,7 @@ class DirectoryTransaction:
             if self._sync:
                 staged = self._staged / FILES_FOLDER
                 folders = sorted(
-                    {folder for name in self._written for folder in self._folders(name, staged)}, reverse=True
+                    {folder for name in self._written for folder in folders_of(name, staged)}, reverse=True
                 )
                 for path in (*folders, staged, self._staged, self._work.path, self.directory):
                     sync_directory(path)
@@ -263,26 +266,7 @@ class DirectoryTransaction:
         return target.is_file() and same_contents(target, staged)
 
     def _discard(self, error: BaseException) -> None:
-        """Undo what was done, and say so in the error if that fails; the next save then does it.
-
-        What can be continued stays.
-        """
-        if self._journal is not None and self._journal.done:
-            self._work.abandon()
-            return
-        try:
-            self._work.release()
-        except SaveError as failure:
-            error.add_note(f"What the interrupted save had written could not be removed: {failure}")
-        else:
-            self._remove_made(error)
-
-    def _remove_made(self, error: BaseException) -> None:
-        try:
-            for path in self._made:
-                os.rmdir(path)
-        except OSError as failure:
-            error.add_note(f"{shown_path(path)}, made for this save, could not be removed: {failure.strerror}")
+        discard(self._work, self._journal, self._made, error)
 
 
 def _check_name(name: str) -> None:
