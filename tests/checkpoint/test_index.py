@@ -158,3 +158,22 @@ def test_an_index_too_large_to_be_one(tmp_path: Path) -> None:
 def test_a_missing_index(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         open_checkpoint(tmp_path / INDEX)
+
+
+def test_a_tensor_that_can_not_be_read_is_there_nevertheless(tmp_path: Path) -> None:
+    import torch
+
+    torch.save({"a": torch.ones(2), "s": torch.eye(3).to_sparse()}, tmp_path / "pytorch_model-00001-of-00002.bin")
+    torch.save({"b": torch.ones(2)}, tmp_path / "pytorch_model-00002-of-00002.bin")
+    weight_map = {
+        "a": "pytorch_model-00001-of-00002.bin",
+        "s": "pytorch_model-00001-of-00002.bin",
+        "b": "pytorch_model-00002-of-00002.bin",
+    }
+    write_index(tmp_path, {"weight_map": weight_map}, "pytorch_model.bin.index.json")
+    checkpoint = open_checkpoint(tmp_path)
+    assert list(checkpoint) == ["a", "b"]
+    assert list(checkpoint.unsupported) == ["s"]
+    write_index(tmp_path, {"weight_map": weight_map | {"s": weight_map["b"]}}, "pytorch_model.bin.index.json")
+    with pytest.raises(MalformedCheckpoint, match=r"'s' \(in pytorch_model-00002-of-00002\.bin, says the index\)"):
+        open_checkpoint(tmp_path)

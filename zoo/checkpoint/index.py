@@ -91,7 +91,7 @@ def _compare(index: ShardIndex, shards: Mapping[str, Checkpoint]) -> None:
     missing = [
         f"{quoted(name)} (in {shard}, says the index)"
         for name, shard in index.weight_map.items()
-        if name not in shards[shard]
+        if name not in shards[shard] and name not in shards[shard].unsupported
     ]
     unnamed = [
         f"{quoted(name)} (in {shard})"
