@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -129,3 +130,15 @@ def test_same_contents(tmp_path: Path) -> None:
     assert not same_contents(one, other)
     other.write_bytes(bytes(2_999_999))
     assert not same_contents(one, other)
+
+
+@pytest.mark.skipif(not hasattr(os, "preadv"), reason="this system has no preadv")
+def test_a_disk_that_fails(written: Path, source: Source, plan: FilePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*arguments: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "preadv", failing)
+    compare_written(written, plan, source, metadata=HUB_METADATA)
+    monkeypatch.setattr(os, "pread", failing)
+    with pytest.raises(CheckpointError, match=r"can't be read at bytes .*: Input/output error"):
+        compare_written(written, plan, source, metadata=HUB_METADATA)
