@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import zoo_tools
 from zoo.checkpoint import open_checkpoint
 from zoo.checkpoint.aliases import with_aliases
 from zoo.errors import CheckpointError, SaveError, UnsupportedFeature
+from zoo_tools import conversion
 from zoo_tools.migrate_report import MigrateReport
 from zoo_tools.migration import migrate
 from zoo_tools.resharding import merge, shard
@@ -208,6 +211,35 @@ def test_metadata_go_along(tmp_path: Path) -> None:
     assert open_checkpoint(tmp_path / "y.safetensors").metadata == {"format": "pt", "note": "mine"}
 
 
+@pytest.mark.parametrize(
+    ("metadata", "options", "left_out"),
+    [
+        ({"k": "y", "note": "y is good"}, {"drop": ["k"]}, {"k": "y"}),
+        ({"author": "z"}, {"rename": ["x=z"]}, {"author": "z"}),
+        ({"k": "y"}, {"max_shard_size": 12}, {"k": "y"}),
+        ({"tied": "x"}, {"rename": ["x=z"]}, {}),
+    ],
+)
+def test_metadata_that_would_become_another_name_of_a_tensor(
+    tmp_path: Path, metadata: dict[str, str], options: dict[str, Any], left_out: dict[str, str]
+) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {"k": torch.zeros(3), "x": torch.ones(3), "y": torch.arange(3.0)}
+    save_file(tensors, tmp_path / "a.safetensors", metadata=metadata)
+    before = open_checkpoint(tmp_path / "a.safetensors").aliases
+    report = migrate(tmp_path / "a.safetensors", tmp_path / "out", **options)
+    for path in (tmp_path / "out", *(tmp_path / "out").glob("*.safetensors")):
+        checkpoint = open_checkpoint(path)
+        assert checkpoint.aliases.keys() <= before.keys()
+        assert checkpoint.metadata.keys().isdisjoint(left_out)
+    assert open_checkpoint(tmp_path / "out").metadata.keys() >= metadata.keys() - left_out.keys()
+    warned = [warning for warning in report.warnings if "left out of the metadata" in warning]
+    assert len(warned) == bool(left_out)
+    for key, value in left_out.items():
+        assert f"'{key}': '{value}'" in warned[0]
+
+
 def test_what_the_hubs_client_wrote_sharded(tmp_path: Path) -> None:
     from huggingface_hub import save_torch_state_dict
 
@@ -366,6 +398,66 @@ class TestTargets:
         migrate(source, tmp_path / "out")
         with pytest.raises(SaveError, match="a file of the source"):
             migrate(tmp_path / "out" / "model.safetensors", tmp_path / "out", force=True)
+
+    @pytest.mark.parametrize("named", ["plainly", "by a link", "by a folder that is a link"])
+    @pytest.mark.parametrize("options", [{"force": True}, {"force": True, "dry_run": True}, {"resume": True}])
+    @pytest.mark.parametrize("sharded", [True, False])
+    def test_the_source_among_the_targets_weights(
+        self, source: Path, tmp_path: Path, sharded: bool, options: dict[str, bool], named: str
+    ) -> None:
+        """New weights replace all that the directory has, under whatever names; the source is not to be among them."""
+        target = tmp_path / "d"
+        migrate(source, target, max_shard_size=2000 if sharded else "10GB")
+        before = contents(target)
+        place = target / (INDEX if sharded else "model.safetensors")
+        if named == "by a link" and not sharded:
+            place = tmp_path / "link.safetensors"
+            (tmp_path / "between").symlink_to(target / "model.safetensors")
+            place.symlink_to("between")
+        elif named != "plainly":
+            (tmp_path / "folder").symlink_to(target)
+            place = tmp_path / "folder" / place.name
+        for convert in (partial(migrate, max_shard_size=700), partial(shard, max_shard_size=3000), merge):
+            with pytest.raises(SaveError, match=r"is a file of the source") as raised:
+                convert(place, target, **options)
+            assert "source is never" in str(raised.value)
+        assert contents(target) == before
+
+    def test_one_shard_of_the_target(self, source: Path, tmp_path: Path) -> None:
+        migrate(source, tmp_path / "d", max_shard_size=2000)
+        before = contents(tmp_path / "d")
+        shards = sorted((tmp_path / "d").glob("model-*"))
+        with pytest.raises(SaveError, match="Write into another directory"):
+            merge(shards[0], tmp_path / "d", force=True)
+        assert contents(tmp_path / "d") == before
+        merge(tmp_path / "d" / INDEX, tmp_path / "d" / "whole.safetensors")
+        assert contents(tmp_path / "d").items() >= before.items()
+
+    def test_a_link_that_leads_nowhere(self, source: Path, tmp_path: Path) -> None:
+        (tmp_path / "dangling").symlink_to("nowhere")
+        with pytest.raises(SaveError, match="dangling is a symbolic link that leads nowhere; expected a directory"):
+            migrate(source, tmp_path / "dangling", force=True)
+
+    def test_a_folder_of_the_target_that_is_a_link(self, directory: Path, tmp_path: Path) -> None:
+        (tmp_path / "victim").mkdir()
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "tokenizer").symlink_to(tmp_path / "victim")
+        with pytest.raises(SaveError, match="tokenizer is a symbolic link"):
+            migrate(directory, tmp_path / "out", force=True)
+        assert contents(tmp_path / "victim") == {}
+        assert os.listdir(tmp_path / "out") == ["tokenizer"]
+
+    def test_what_is_there_can_not_be_read(
+        self, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        migrate(directory, tmp_path / "out")
+
+        def failing(*paths: Path) -> bool:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(conversion, "same_contents", failing)
+        with pytest.raises(SaveError, match=r"out: what an earlier run wrote can't be read: Input/output error"):
+            migrate(directory, tmp_path / "out", resume=True)
 
     def test_a_file_of_another_kind(self, source: Path, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").write_text("mine")

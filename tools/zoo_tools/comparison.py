@@ -12,7 +12,7 @@ from zoo.checkpoint import TensorRecord
 from zoo.describe import Description, Json
 from zoo_tools.elements import first_differences
 from zoo_tools.pairing import open_sides, pairs
-from zoo_tools.statistics import Statistics, measure, require_numpy
+from zoo_tools.statistics import Statistics, measure, require_statistics
 
 __all__ = ["DiffReport", "TensorChange", "diff"]
 
@@ -93,7 +93,7 @@ def diff(
     Raises a child of CheckpointError when one of them can't be opened, MissingDependency for stats without numpy.
     """
     if stats:
-        require_numpy()
+        require_statistics()
     first, second = open_sides(Path(a), Path(b), select)
     changes: list[TensorChange] = []
     comparable: list[tuple[str, TensorRecord, TensorRecord]] = []

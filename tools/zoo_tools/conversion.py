@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import zoo
 from zoo.checkpoint import Checkpoint, ShardPlan, open_checkpoint, parse_size, plan_shards
+from zoo.checkpoint.aliases import DERIVED_KEYS, aliases_of
 from zoo.checkpoint.compare import compare_written, same_contents
 from zoo.checkpoint.describe import listed, quoted, shown_path
 from zoo.checkpoint.digest import header_digest
 from zoo.checkpoint.dtype_cast import target_dtype
 from zoo.checkpoint.file_transaction import FileTransaction
 from zoo.checkpoint.journal import Resumption
+from zoo.checkpoint.output import saving_errors
 from zoo.checkpoint.parallel import default_jobs
 from zoo.checkpoint.plan import INDEX_NAME, SINGLE_NAME
 from zoo.checkpoint.publish import is_weights
@@ -24,39 +25,16 @@ from zoo.checkpoint.select import select_tensors
 from zoo.checkpoint.transaction import DirectoryTransaction
 from zoo.checkpoint.writer import HUB_METADATA, safetensors_header
 from zoo.errors import CheckpointError, SaveError, UnsupportedFeature
-from zoo_tools.manifest import MANIFEST_NAME, Manifest, is_manifest, make_manifest
+from zoo_tools.manifest import MANIFEST_NAME, Manifest, make_manifest
+from zoo_tools.manifest_check import is_manifest
 from zoo_tools.migrate_report import MigrateReport, WrittenFile
+from zoo_tools.options import Options
 from zoo_tools.side_files import SideFiles, find_side_files
-from zoo_tools.tensor_choice import TensorChoice, choose_tensors
+from zoo_tools.tensor_choice import choose_tensors
 
-__all__ = ["Options", "convert"]
+__all__ = ["convert"]
 
 _SUFFIX = ".safetensors"
-_DERIVED = frozenset(("total_size", "total_parameters"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What decides about the result, and how it is come by: see `zoo_tools.migrate`.
-
-    max_shard_size: None for a single file.
-    """
-
-    max_shard_size: int | str | None
-    dtype: str | None = None
-    rename: tuple[str, ...] = ()
-    drop: tuple[str, ...] = ()
-    keep: tuple[str, ...] = ()
-    select: str | None = None
-    skip_unsupported: bool = False
-    resume: bool = False
-    force: bool = False
-    verify: bool = True
-    sync: bool = True
-    manifest: bool = False
-    jobs: int | None = None
-    dry_run: bool = False
-    progress: Callable[[int, int], None] | None = None
 
 
 def convert(source: str | os.PathLike[str], target: str | os.PathLike[str], options: Options) -> MigrateReport:
@@ -91,11 +69,15 @@ class _Conversion:
         )
         self.is_file = target.name.endswith(_SUFFIX) and not os.path.isdir(target)
         if not self.is_file and os.path.lexists(target) and not os.path.isdir(target):
+            dangling = os.path.islink(target) and not os.path.exists(target)
             raise SaveError(
-                f"{shown_path(target)} is a file; expected a directory, or the name of a file that ends in {_SUFFIX}."
+                f"{shown_path(target)} is {'a symbolic link that leads nowhere' if dangling else 'a file'}; "
+                f"expected a directory, or the name of a file that ends in {_SUFFIX}."
             )
         limit = None if self.is_file or options.max_shard_size is None else parse_size(options.max_shard_size)
         self.plan = plan_shards(self.choice.plans, limit)
+        self.lost = _false_aliases(self.metadata, self.plan)
+        self.metadata = {key: value for key, value in self.metadata.items() if key not in self.lost}
         self.beside = self._side_files()
         self._refuse_source_as_target()
 
@@ -106,10 +88,11 @@ class _Conversion:
         resumption = Resumption(self._binding(), self.options.resume, self.options.force)
         transaction = FileTransaction if self.is_file else DirectoryTransaction
         with transaction(self.target, sync=self.options.sync, resumption=resumption) as output:
-            if self.options.resume and self._is_complete():
+            if self.options.resume and self._is_there():
                 return self._report(resumed=True, reused={file.name for file in self.plan.files}, verified=True)
             if not output.may_replace:
                 self._refuse_existing()
+            self._copy_beside(output)
             tell = _Counter(self.plan.total_size * (2 if self.options.verify else 1), self.options.progress)
             output.write_tensors(
                 self.plan,
@@ -120,16 +103,19 @@ class _Conversion:
                 jobs=self.jobs,
                 progress=tell,
             )
-            manifest = self._write_beside(output)
+            manifest = self._write_manifest(output)
             _refuse_changes(self.stamps)
         return self._report(
             resumed=bool(output.reused), reused=set(output.reused), verified=self.options.verify, manifest=manifest
         )
 
-    def _write_beside(self, output: FileTransaction | DirectoryTransaction) -> Manifest | None:
+    def _copy_beside(self, output: FileTransaction | DirectoryTransaction) -> None:
+        """They come first: a name that the target can't have is better told before the long work than after it."""
         if isinstance(output, DirectoryTransaction):
             for name, content in self.beside.copied.items():
                 output.write_file(name, content)
+
+    def _write_manifest(self, output: FileTransaction | DirectoryTransaction) -> Manifest | None:
         if not self.options.manifest:
             return None
         names = {name: output.staged(name) for name in self._tensor_files()}
@@ -168,12 +154,22 @@ class _Conversion:
     def _refuse_source_as_target(self) -> None:
         if os.path.realpath(self.source) == os.path.realpath(self.target):
             raise SaveError(f"{shown_path(self.target)} is the source itself; the source is never written to.")
-        sources = {os.path.realpath(path): path for path in self.opened.files}
+        opened = self.opened.files if os.path.isdir(self.source) else (self.source, *self.opened.files)
+        sources = {place for path in opened for place in _places(path)}
         # A link in the target's place is replaced; what it leads to is not written to.
         for path in self._written_paths():
-            place = os.path.join(os.path.realpath(path.parent), path.name)
-            if place in sources:
+            if _place(path) in sources:
                 raise SaveError(f"{shown_path(path)} is a file of the source; the source is never written to.")
+        if self.is_file:
+            return
+        folder = os.path.realpath(self.target)
+        for place in sorted(sources):
+            if os.path.dirname(place) == folder and is_weights(os.path.basename(place)):
+                raise SaveError(
+                    f"{shown_path(Path(place))} is a file of the source, and a directory holds the weights of one "
+                    "checkpoint alone: the new ones would replace it. The source is never touched.",
+                    hint="Write into another directory.",
+                )
 
     def _written_paths(self) -> list[Path]:
         if self.is_file:
@@ -193,6 +189,10 @@ class _Conversion:
                 f"{listed(names, 5)}: exists already.",
                 hint="Write elsewhere, or replace it with --force (force=True).",
             )
+
+    def _is_there(self) -> bool:
+        with saving_errors(f"{shown_path(self.target)}: what an earlier run wrote can't be read"):
+            return self._is_complete()
 
     def _is_complete(self) -> bool:
         """Whether an earlier run of this very job has put all of it in place, and died only after that."""
@@ -228,6 +228,19 @@ class _Conversion:
                 "skip_unsupported": options.skip_unsupported,
             },
         }
+
+    def _warnings(self) -> list[str]:
+        limit = self.options.max_shard_size
+        warnings = list(self.checkpoint.warnings)
+        warnings += [f"no tensor matches {quoted(rule)}" for rule in self.choice.unmatched]
+        if self.lost:
+            entries = listed((f"{quoted(key)}: {quoted(value)}" for key, value in self.lost.items()), 5)
+            warnings.append(f"left out of the metadata, where they would say that tensors are tied: {entries}")
+        if self.is_file and limit is not None and self.plan.total_size > parse_size(limit):
+            warnings.append(f"one file was asked for, so it is larger than {limit}")
+        if self.choice.cast and "config.json" in self.beside.copied:
+            warnings.append("config.json is copied as it is; what it says of the type of the weights no longer holds")
+        return warnings
 
     def _report(
         self,
@@ -267,7 +280,7 @@ class _Conversion:
             copied=tuple(self.beside.copied),
             left_out=self.beside.left_out,
             skipped=self.beside.skipped,
-            warnings=tuple(_warnings(self.checkpoint, self.choice, self.plan, self.options, self.is_file, self.beside)),
+            warnings=tuple(self._warnings()),
             verified=verified,
             synced=self.options.sync and not dry_run,
             resumed=resumed,
@@ -297,26 +310,34 @@ def _carried(checkpoint: Checkpoint) -> dict[str, str]:
     texts = {
         key: value
         for key, value in checkpoint.metadata.items()
-        if isinstance(value, str) and key not in checkpoint.aliases and key not in _DERIVED
+        if isinstance(value, str) and key not in checkpoint.aliases and key not in DERIVED_KEYS
     }
     return {**HUB_METADATA, **texts}
 
 
-def _warnings(
-    checkpoint: Checkpoint,
-    choice: TensorChoice,
-    plan: ShardPlan,
-    options: Options,
-    is_file: bool,
-    beside: SideFiles,
-) -> list[str]:
-    warnings = list(checkpoint.warnings)
-    warnings += [f"no tensor matches {quoted(rule)}" for rule in choice.unmatched]
-    if is_file and options.max_shard_size is not None and plan.total_size > parse_size(options.max_shard_size):
-        warnings.append(f"one file was asked for, so it is larger than {options.max_shard_size}")
-    if choice.cast and "config.json" in beside.copied:
-        warnings.append("config.json is copied as it is; what it says of the type of the weights no longer holds")
-    return warnings
+def _false_aliases(metadata: Mapping[str, str], plan: ShardPlan) -> dict[str, str]:
+    """Entries of the metadata that beside the new names would say that one is another name of a tensor.
+
+    Each file has all of them, so each is looked at by itself.
+    """
+    found: dict[str, str] = {}
+    for file in plan.files:
+        found.update(aliases_of(metadata, {placed.tensor.name for placed in file.tensors}))
+    return found
+
+
+def _place(path: Path) -> str:
+    """Where a file is, or a link in its place: not where that leads."""
+    return os.path.join(os.path.realpath(path.parent), path.name)
+
+
+def _places(path: Path) -> list[str]:
+    """Where a file is, and all that leads to it from here."""
+    places = [_place(path), os.path.realpath(path)]
+    while os.path.islink(path):
+        path = path.parent / os.readlink(path)
+        places.append(_place(path))
+    return places
 
 
 def _stamps(checkpoint: Checkpoint) -> dict[Path, tuple[int, int, int]]:

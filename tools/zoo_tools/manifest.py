@@ -12,14 +12,13 @@ from pathlib import Path
 from zoo.checkpoint import TensorRecord
 from zoo.checkpoint.digest import content_digest, file_digest, tensor_digest
 from zoo.checkpoint.parallel import Progress, run_all
-from zoo.checkpoint.regular_file import open_regular, read_up_to
-from zoo.checkpoint.rules import MAX_HEADER_BYTES
 from zoo.checkpoint.safetensors import read_header
 
-__all__ = ["MANIFEST_NAME", "FileSum", "Manifest", "is_manifest", "make_manifest"]
+__all__ = ["FORMAT", "MANIFEST_NAME", "FileSum", "Manifest", "make_manifest"]
 
 MANIFEST_NAME = "manifest.json"
 FORMAT = "zoo-manifest"
+"""By which our manifests are told from other programs' files of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +47,6 @@ class Manifest:
             "files": {name: {"size": entry.size, "sha256": entry.sha256} for name, entry in sorted(self.files.items())},
         }
         return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def is_manifest(path: Path) -> bool:
-    """Whether a file is such a manifest, rather than another program's of that name."""
-    with open_regular(path) as (descriptor, size):
-        if size > MAX_HEADER_BYTES:
-            return False
-        content = read_up_to(descriptor, size, 0, path)
-    try:
-        values = json.loads(content)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(values, dict) and values.get("format") == FORMAT
 
 
 def make_manifest(

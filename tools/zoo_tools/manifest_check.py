@@ -13,10 +13,9 @@ from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.checkpoint.rules import MAX_HEADER_BYTES, file_name_problem
 from zoo.checkpoint.strict_json import parse_object
 from zoo.errors import CheckpointError
+from zoo_tools.manifest import FORMAT
 
 __all__ = ["check_manifest", "is_manifest"]
-
-_FORMAT = "zoo-manifest"
 
 
 def is_manifest(path: Path) -> bool:
@@ -24,7 +23,7 @@ def is_manifest(path: Path) -> bool:
     if not os.path.isfile(path):
         return False
     try:
-        return _values(path).get("format") == _FORMAT
+        return _values(path).get("format") == FORMAT
     except CheckpointError:
         return False
 

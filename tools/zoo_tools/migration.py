@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from zoo_tools.conversion import Options, convert
+from zoo_tools.conversion import convert
 from zoo_tools.migrate_report import MigrateReport
+from zoo_tools.options import Options
 
 __all__ = ["migrate"]
 

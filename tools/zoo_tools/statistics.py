@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from zoo.checkpoint import DType, TensorRecord
+from zoo.checkpoint.numpy_extra import require_numpy
 from zoo.describe import Description, Json
-from zoo.errors import MissingDependency
 from zoo_tools.elements import blocks
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     Array = ndarray[Any, Any]
 
-__all__ = ["Statistics", "measure", "require_numpy"]
+__all__ = ["Statistics", "measure", "require_statistics"]
 
 BLOCK_ELEMENTS = 2**18
 
@@ -52,18 +51,9 @@ class Statistics:
         }
 
 
-def require_numpy() -> Any:
-    """numpy. Raises MissingDependency when it is not installed."""
-    try:
-        # Tools are light: nothing that is imported with them may bring numpy along.
-        return import_module("numpy")
-    except ModuleNotFoundError as error:
-        if error.name != "numpy":
-            raise
-        raise MissingDependency(
-            "Statistics of differences need numpy, which is not installed.",
-            hint="Install it with `pip install numpy`, or leave out --stats: what differs is shown without it.",
-        ) from error
+def require_statistics() -> Any:
+    """numpy, by which differences are measured. Raises MissingDependency when it is not installed."""
+    return require_numpy("Statistics of differences", otherwise="leave out --stats: what differs is shown without it")
 
 
 def measure(a: TensorRecord, b: TensorRecord) -> Statistics | str:
@@ -71,7 +61,7 @@ def measure(a: TensorRecord, b: TensorRecord) -> Statistics | str:
 
     Integers are compared as float64, which holds those below 2^53 exactly.
     """
-    numpy = require_numpy()
+    numpy = require_statistics()
     decoders = _decoder(a.dtype), _decoder(b.dtype)
     if decoders[0] is None or decoders[1] is None:
         dtype = (a if decoders[0] is None else b).dtype
@@ -129,7 +119,7 @@ def _number(value: float) -> Json:
 @cache
 def _decoder(dtype: DType) -> Callable[[bytes], Array] | None:
     """Little-endian bytes -> numbers as float64, or complex128; None for elements that share bytes."""
-    numpy = require_numpy()
+    numpy = require_statistics()
     plain = {
         DType.BOOL: "u1",
         DType.U8: "u1",

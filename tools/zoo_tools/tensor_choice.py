@@ -7,17 +7,15 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from zoo.checkpoint import Checkpoint, DType, EncodedBytes, TensorPlan, TensorRecord, read_bytes
-from zoo.checkpoint.aliases import with_aliases
+from zoo.checkpoint.aliases import RESERVED_KEYS, with_aliases
 from zoo.checkpoint.describe import listed, quoted
-from zoo.checkpoint.dtype_cast import CASTABLE, cast_bytes, require_numpy
+from zoo.checkpoint.dtype_cast import CASTABLE, cast_bytes, require_rounding
 from zoo.checkpoint.reading import stored_bytes
 from zoo.checkpoint.writer import Piece
 from zoo.errors import SaveError
+from zoo_tools.elements import first_differences
 
 __all__ = ["ChosenTensor", "TensorChoice", "choose_tensors"]
-
-_RESERVED = frozenset(("format", "total_size", "total_parameters"))
-"""What index and `__metadata__` have under these keys is never another name of a tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,8 @@ def choose_tensors(
     drop, keep: regular expressions for whole names. rename: "regex=template" for whole names, e.g. r"module\.(.*)=\1";
     of several the first that matches counts. taken: keys of the metadata, which no other name of a tensor can have.
     Raises SaveError for rules that are no regular expressions, for two tensors that get one name, and when no tensor is
-    left.
+    left. Tensors are tied when they are described alike and, unless both are one range of a file, hold the same bytes;
+    of those few the elements are read.
     """
     rules = [_Rule.parse(text) for text in rename]
     kept = _Patterns("keep", keep)
@@ -109,14 +108,15 @@ def choose_tensors(
     for old, new in names.items():
         record = records[old]
         key = _identity(record)
-        if key in first and new not in _RESERVED and new not in taken:
+        may_be_alias = key in first and new not in RESERVED_KEYS and new not in taken
+        if may_be_alias and _holds_the_same(record, tensors[first[key]].record):
             aliases[new] = first[key]
             continue
         if key is not None:
             first.setdefault(key, new)
         tensors[new] = ChosenTensor(record, _written_as(record, dtype))
     if any(chosen.dtype is not chosen.record.dtype for chosen in tensors.values()):
-        require_numpy()
+        require_rounding()
     return TensorChoice(
         tensors,
         aliases,
@@ -151,6 +151,8 @@ class _Rule:
             new = match.expand(self.template)
         except (re.error, IndexError) as error:
             raise SaveError(f"--rename {self.text!r}: the template {self.template!r} is not valid: {error}.") from error
+        if not new:
+            raise SaveError(f"--rename {self.text!r}: {quoted(name)} would get a name without a character.")
         self.used = True
         return new
 
@@ -200,6 +202,14 @@ def _refuse_collisions(names: Mapping[str, str]) -> None:
 def _identity(record: TensorRecord) -> Hashable:
     """What two names of one tensor have in common; None for what is empty, which is nowhere and so no one's."""
     return (record.data, record.dtype, record.shape) if record.elements else None
+
+
+def _holds_the_same(record: TensorRecord, kept: TensorRecord) -> bool:
+    """Whether a tensor can be left out for another one. A description alike is no proof where elements are decoded."""
+    stored = stored_bytes(record)
+    if stored is not None and stored == stored_bytes(kept):
+        return True
+    return first_differences([(record, kept)]) == [None]
 
 
 def _written_as(record: TensorRecord, dtype: DType | None) -> DType:

@@ -11,9 +11,13 @@ from typing import Any
 from zoo.checkpoint.records import Checkpoint, TensorRecord
 from zoo.checkpoint.rules import name_problem
 
-__all__ = ["aliases_of", "with_aliases"]
+__all__ = ["DERIVED_KEYS", "RESERVED_KEYS", "aliases_of", "with_aliases"]
 
-_OTHER_MEANING = frozenset(("format", "total_size", "total_parameters"))
+DERIVED_KEYS = frozenset(("total_size", "total_parameters"))
+"""What an index says of its tensors under these keys is counted anew whenever they are written."""
+
+RESERVED_KEYS = DERIVED_KEYS | {"format"}
+"""What index and `__metadata__` have under these keys is never another name of a tensor."""
 
 
 def aliases_of(metadata: Mapping[str, Any], names: Collection[str]) -> dict[str, str]:
@@ -24,7 +28,7 @@ def aliases_of(metadata: Mapping[str, Any], names: Collection[str]) -> dict[str,
         if isinstance(value, str)
         and value in names
         and key not in names
-        and key not in _OTHER_MEANING
+        and key not in RESERVED_KEYS
         and name_problem(key) is None
     }
 

@@ -6,15 +6,15 @@ This needs numpy, which is imported when the first tensor is rounded and not bef
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 from zoo.checkpoint.dtypes import DType
+from zoo.checkpoint.numpy_extra import require_numpy
 from zoo.checkpoint.reading import read_bytes
 from zoo.checkpoint.records import TensorRecord
-from zoo.errors import MissingDependency, SaveError
+from zoo.errors import SaveError
 
-__all__ = ["CASTABLE", "cast_bytes", "require_numpy", "target_dtype"]
+__all__ = ["CASTABLE", "cast_bytes", "require_rounding", "target_dtype"]
 
 CASTABLE = frozenset((DType.F64, DType.F32, DType.F16, DType.BF16))
 """The types that can be rounded; narrower floats come with scales, without which they mean nothing."""
@@ -41,14 +41,9 @@ def target_dtype(name: str) -> DType:
     return dtype
 
 
-def require_numpy() -> Any:
-    """numpy. Raises MissingDependency when it is not installed."""
-    try:
-        return import_module("numpy")
-    except ImportError as error:
-        raise MissingDependency(
-            "Rounding tensors to another type needs numpy, which is not installed.", hint="pip install numpy"
-        ) from error
+def require_rounding() -> Any:
+    """numpy, with which tensors are rounded. Raises MissingDependency when it is not installed."""
+    return require_numpy("Tensors that are rounded to another type", otherwise="leave their types as they are")
 
 
 def cast_bytes(record: TensorRecord, dtype: DType) -> Iterator[memoryview]:
@@ -56,7 +51,7 @@ def cast_bytes(record: TensorRecord, dtype: DType) -> Iterator[memoryview]:
 
     Raises MalformedCheckpoint as read_bytes does, MissingDependency without numpy.
     """
-    np = require_numpy()
+    np = require_rounding()
     width = record.dtype.bits // 8
     rest = b""
     for part in read_bytes(record, _CHUNK):
