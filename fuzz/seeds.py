@@ -16,6 +16,8 @@ _LEGACY_HEADER = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\
 _STORAGE = b"((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ"
 _VIEW = b"K\x00K\x04\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR"
 _STATE_DICT = b"\x80\x02}X\x06\x00\x00\x00weightctorch._utils\n_rebuild_tensor_v2\n" + _STORAGE + _VIEW + b"s."
+_LONG4 = b"\x8b" + struct.pack("<i", 1024) + b"\x7f" * 1024
+_INTEGERS = _STATE_DICT[:-1] + _LONG4 + b"L-" + b"9" * 1000 + b"L\ns."
 _ARRAY = (
     b"\x80\x02}X\x01\x00\x00\x00acnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85c_codecs\nencode\n"
     b"X\x01\x00\x00\x00bX\x06\x00\x00\x00latin1\x86R\x87R(K\x01K\x02\x85cnumpy\ndtype\nX\x02\x00\x00\x00u1K\x00K\x01"
@@ -41,6 +43,7 @@ def seeds(target: str) -> Mapping[str, bytes]:
         "legacy": _LEGACY_HEADER + _STATE_DICT + b"\x80\x02](X\x01\x00\x00\x000e." + struct.pack("<q", 4) + _FLOATS,
         "array": _ARRAY,
         "tar": _tar(),
+        "integers": _zip({"data.pkl": _INTEGERS, "byteorder": b"little", "data/0": _FLOATS, "version": b"3\n"}),
     }
 
 

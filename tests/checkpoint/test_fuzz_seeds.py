@@ -23,7 +23,10 @@ for name, content in seeds(sys.argv[1]).items():
 
 @pytest.mark.parametrize(
     ("target", "suffix", "expected"),
-    [("pickles", ".pt", ["zip", "script", "legacy", "array", "tar"]), ("safetensors", ".safetensors", ["two"])],
+    [
+        ("pickles", ".pt", ["zip", "script", "legacy", "array", "tar", "integers"]),
+        ("safetensors", ".safetensors", ["two"]),
+    ],
 )
 def test_seeds_are_right(tmp_path: Path, target: str, suffix: str, expected: list[str]) -> None:
     done = subprocess.run(

@@ -7,6 +7,7 @@ import os
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -189,3 +190,13 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         os.mkfifo(tmp_path / "pipe.safetensors")
         with pytest.raises(CheckpointError, match="named pipe"):
             inspect(tmp_path / "pipe.safetensors")
+
+
+def test_small_arrays_inside_a_pickle_are_not_tied_and_share_no_bytes(tmp_path):
+    path = tmp_path / "x.pt"
+    shared = np.float32([7, 8, 9])
+    torch.save({"a": np.float32([1, 2, 3]), "b": np.float32([4, 5, 6]), "c": shared, "d": shared}, path)
+    report = inspect(path)
+    assert report.tied == (("c", "d"),)
+    assert report.overlapping == ()
+    assert report.parameters == 9

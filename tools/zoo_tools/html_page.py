@@ -179,10 +179,7 @@ def _code(report: InspectReport) -> str:
         return ""
     words = {"tensor": "how torch stores tensors", "data": "data", "code": "code"}
     uses = sorted(report.code.globals, key=lambda use: (use.verdict != "code", use.dotted))
-    rows = [
-        (f"<code>{shown(use.dotted)}</code>", words[use.verdict], "called" if use.called else "named")
-        for use in uses[:MOST_LISTED]
-    ]
+    rows = [(f"<code>{shown(use.dotted)}</code>", words[use.verdict], use.use) for use in uses[:MOST_LISTED]]
     return _table(("global", "what it is", "use"), rows, "pairs") + _more(len(uses), "global")
 
 

@@ -49,7 +49,8 @@ def overlapping_groups(records: Iterable[TensorRecord]) -> tuple[tuple[tuple[str
     spans: dict[Path, list[tuple[int, int, int, TensorRecord]]] = defaultdict(list)
     for number, record in enumerate(records):
         data = record.data
-        if data.nbytes:
+        # What has no place of its own, such as a small array inside a pickle, is at offset 0.
+        if data.nbytes and (data.offset or not isinstance(data, EncodedBytes)):
             spans[data.path].append((data.offset, data.offset + data.nbytes, number, record))
     groups: list[list[tuple[int, TensorRecord]]] = []
     shared: dict[Path, int] = {}

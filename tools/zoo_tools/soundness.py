@@ -40,7 +40,9 @@ def check_soundness(checkpoint: Checkpoint, progress: Callable[[int, int], None]
 
         checks.append("checksums of the zip archive")
         for path in archives:
-            problems += [f"{shown_path(path)}: {problem}" for problem in check_entries(path)]
+            entries = check_entries(path)
+            problems += [f"{shown_path(path)}: {problem}" for problem in entries.problems]
+            notes += [f"{shown_path(path)}: {note}." for note in entries.notes]
     manifest = _manifest_of(checkpoint)
     if manifest is not None:
         checks.append(f"sha256 of {manifest.name}")

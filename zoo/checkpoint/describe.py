@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["found", "listed", "quoted", "shown_path"]
+__all__ = ["found", "listed", "quoted", "shown_integer", "shown_path", "shown_shape"]
 
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel = 2
-_SHORT.maxstring = 60
 _LONGEST_NAME = 200
+_MOST_BITS = 512
+_MOST_SIZES = 64
+
+
+class _Short(reprlib.Repr):
+    """Python's own short forms, but for integers so long that Python refuses to spell them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+        self.maxstring = 60
+
+    def repr_int(self, x: int, level: int) -> str:
+        return shown_integer(x)
+
+
+_SHORT = _Short()
 
 
 def quoted(name: str) -> str:
@@ -28,6 +42,18 @@ def found(value: object) -> str:
         if isinstance(value, kind):
             return f"the {word} {_SHORT.repr(value)}"
     return "null" if value is None else f"a Python {type(value).__name__}"
+
+
+def shown_integer(value: int) -> str:
+    """An integer, or how long it is: Python raises ValueError when it has to spell thousands of digits."""
+    bits = value.bit_length()
+    return str(value) if bits <= _MOST_BITS else f"<{bits} bits>"
+
+
+def shown_shape(shape: Sequence[int]) -> str:
+    """A shape or strides, cut when there are very many."""
+    sizes = ", ".join(map(shown_integer, shape[:_MOST_SIZES]))
+    return f"[{sizes}]" if len(shape) <= _MOST_SIZES else f"[{sizes}, ...]"
 
 
 def listed(items: Iterable[str], limit: int = 20) -> str:

@@ -56,7 +56,9 @@ class EncodedBytes:
     """Elements that must be decoded. One-way (quantised blocks: what is decoded can't be stored back as it was), unless
     they are exact, and only stored in pieces, say.
 
-    encoding: the name of the encoding in its format, e.g. "Q4_1". nbytes: the bytes stored.
+    encoding: the name of the encoding in its format, e.g. "Q4_1". nbytes: the bytes stored. offset: 0 for what has no
+    place of its own, such as a small array inside a pickle. number: tells such tensors of one file apart, as offsets do
+    others; it is the same for one tensor under two names.
     decode: yields the elements in the record's dtype, row-major and little-endian, in chunks of bounded size.
     """
 
@@ -66,6 +68,7 @@ class EncodedBytes:
     encoding: str
     decode: Callable[[], Iterator[bytes | bytearray | memoryview]] = field(compare=False)
     exact: bool = False
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Selection:
 @dataclass(frozen=True, slots=True)
 class GlobalUse:
     """A Python global that a pickle names. verdict: "tensor" (part of how torch stores tensors), "data" (torch's own
-    loader allows it, or it is only named), "code" (unpickling would import and call it).
+    loader allows it), "code" (unpickling would import its module, which runs that, and call it where `called`).
     """
 
     module: str
@@ -119,6 +122,11 @@ class GlobalUse:
         """`module.name`."""
         return f"{self.module}.{self.name}"
 
+    @property
+    def use(self) -> Literal["called", "imported", "named"]:
+        """What unpickling does with it, in a word; what is known to be harmless is named or called."""
+        return "called" if self.called else "imported" if self.verdict == "code" else "named"
+
 
 @dataclass(frozen=True, slots=True)
 class CodeReport:
@@ -128,8 +136,8 @@ class CodeReport:
 
     @property
     def runs_code(self) -> bool:
-        """Whether an unpickler, `torch.load(weights_only=False)` for one, would call what is not torch's own."""
-        return any(use.verdict == "code" and use.called for use in self.globals)
+        """Whether an unpickler, `torch.load(weights_only=False)` for one, would import or call what is not torch's."""
+        return any(use.verdict == "code" for use in self.globals)
 
 
 class Checkpoint(Mapping[str, TensorRecord]):

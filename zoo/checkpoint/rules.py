@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from zoo.checkpoint.describe import shown_integer, shown_shape
+
 __all__ = [
     "MAX_HEADER_BYTES",
     "MAX_RANK",
@@ -52,12 +54,12 @@ def shape_problem(bits: int, shape: Sequence[int]) -> str | None:
         return f"it has {len(shape)} dimensions, more than {MAX_RANK}"
     total = bits * math.prod(shape)
     if total % 8:
-        return f"its {total // bits} elements of {bits} bits don't fill whole bytes"
+        return f"its {shown_integer(total // bits)} elements of {bits} bits don't fill whole bytes"
     if 0 in shape:
         # An empty tensor has strides nevertheless, and they come from its other dimensions.
         total = bits * math.prod(size for size in shape if size)
     if total > _LARGEST_SIZE * 8:
-        return f"its shape {list(shape)} overflows a signed 64-bit size"
+        return f"its shape {shown_shape(shape)} overflows a signed 64-bit size"
     return None
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from zoo.checkpoint.records import StridedBytes
 from zoo.checkpoint.regular_file import read_up_to
 
-__all__ = ["BLOCK_BYTES", "TooShort", "contiguous_range", "read_strided"]
+__all__ = ["BLOCK_BYTES", "TooShort", "contiguous_range", "read_strided", "rearrange"]
 
 BLOCK_BYTES = 2**22
 """The most bytes of a piece of output. The larger it is, the longer are the runs that a transpose reads."""
@@ -72,6 +72,24 @@ def read_strided(descriptor: int, data: StridedBytes, path: Path) -> Iterator[me
     def read(buffer: memoryview, length: int, offsets: Iterable[int]) -> None:
         _fill(descriptor, buffer, length, offsets, path)
 
+    yield from _pieces(read, data)
+
+
+def rearrange(content: memoryview, data: StridedBytes) -> Iterator[memoryview]:
+    """The same for a view into bytes that are in memory already; its offset counts from their first."""
+    if 0 in data.shape:
+        return
+
+    def read(buffer: memoryview, length: int, offsets: Iterable[int]) -> None:
+        end = 0
+        for offset in offsets:
+            begin, end = end, end + length
+            buffer[begin:end] = content[offset : offset + length]
+
+    yield from _pieces(read, data)
+
+
+def _pieces(read: _Read, data: StridedBytes) -> Iterator[memoryview]:
     dimensions = _dimensions(data.shape, data.strides)
     for block, origin in _blocks(dimensions, data.itemsize):
         length = prod(dimension.size for dimension in block)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from zoo.checkpoint import open_checkpoint, select_tensors
+from zoo.checkpoint.pickles import modules, tree
+from zoo.checkpoint.pickles.arrays import ARRAY_REBUILDS, Array, array_record
+from zoo.checkpoint.pickles.inert import Global
+from zoo.checkpoint.pickles.tensors import Storage, Tensor, storage_element, tensor_record
 from zoo.errors import CheckpointError
 
 Payload = Callable[[SimpleNamespace, bytes, bytes], bytes]
@@ -323,11 +328,26 @@ def test_a_pickle_that_is_called_safetensors_is_refused(
         open_checkpoint(path.rename(path.with_name("weights.safetensors")))
 
 
-def test_what_is_only_named_is_not_called(asm: SimpleNamespace, write_program: Callable[..., Path]) -> None:
-    program = asm.mapping((asm.text("weight"), asm.tensor()), (asm.text("activation"), asm.global_("os", "system")))
-    code = open_checkpoint(write_program(program)).code
-    assert code is not None and not code.runs_code
-    assert [use.verdict for use in code.globals if use.dotted == "os.system"] == ["data"]
+def test_what_is_only_named_is_imported_and_that_is_code(
+    asm: SimpleNamespace, write_program: Callable[..., Path]
+) -> None:
+    """Module `this` prints when it is imported; others do worse."""
+    program = asm.mapping(
+        (asm.text("weight"), asm.tensor()),
+        (asm.text("activation"), asm.global_("this", "s")),
+        (asm.text("dtype"), asm.global_("torch", "float16")),
+        (asm.text("container"), asm.global_("builtins", "list")),
+    )
+    checkpoint = open_checkpoint(write_program(program))
+    code = checkpoint.code
+    assert code is not None and code.runs_code
+    uses = {use.dotted: (use.verdict, use.called, use.use) for use in code.globals}
+    assert uses["this.s"] == ("code", False, "imported")
+    assert uses["torch.float16"] == ("tensor", False, "named")
+    assert uses["builtins.list"] == ("data", False, "named")
+    (warning,) = checkpoint.warnings
+    assert "it names 'this.s': its module would be imported" in warning
+    assert "calls" not in warning
 
 
 def test_a_harmless_checkpoint_is_said_to_be_harmless(asm: SimpleNamespace, write_program: Callable[..., Path]) -> None:
@@ -449,6 +469,192 @@ def test_cycles_end(asm: SimpleNamespace, write_program: Callable[..., Path]) ->
     checkpoint = open_checkpoint(write_program(program))
     assert list(checkpoint) == ["weight"]
     assert any("hold themselves" in warning for warning in checkpoint.warnings)
+
+
+MANY = 30_000
+LIST = b"](" + b"N" * MANY + b"e"
+COPIES: dict[str, tuple[Payload, Payload]] = {
+    # What is made once, and what is then done with it (h\x07) again and again.
+    "builtins.set": (lambda asm, *_: LIST, lambda asm, *_: asm.global_("builtins", "set") + b"h\x07\x85R"),
+    "builtins.list": (lambda asm, *_: LIST, lambda asm, *_: asm.global_("builtins", "list") + b"h\x07\x85R"),
+    "torch.Size": (lambda asm, *_: LIST, lambda asm, *_: asm.global_("torch", "Size") + b"h\x07\x85R"),
+    "text to bytes": (
+        lambda asm, *_: asm.text("x" * MANY),
+        lambda asm, *_: asm.global_("_codecs", "encode") + b"h\x07" + asm.text("latin1") + b"\x86R",
+    ),
+    "pairs to a dictionary": (
+        lambda asm, *_: b"](" + b"".join(asm.integer(number) + b"N\x86" for number in range(MANY)) + b"e",
+        lambda asm, *_: asm.global_("collections", "OrderedDict") + b"h\x07\x85R",
+    ),
+    "a dictionary to a dictionary": (
+        lambda asm, *_: b"}(" + b"".join(asm.integer(number) + b"N" for number in range(MANY)) + b"u",
+        lambda asm, *_: asm.global_("collections", "defaultdict") + b"N" + b"h\x07\x86R",
+    ),
+    "arguments": (
+        lambda asm, *_: b"(" + asm.global_("m", "Class") + b"N" * MANY + b"t",
+        lambda asm, *_: asm.global_("copyreg", "__newobj__") + b"h\x07R",
+    ),
+    "what torch calls": (
+        lambda asm, *_: b"(" + LIST + b"t",
+        lambda asm, *_: asm.call(
+            asm.global_("torch._tensor", "_rebuild_from_type_v2"), asm.global_("torch", "Size"), b"N", b"h\x07"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("container", ["zip", "plain"])
+@pytest.mark.parametrize("copies", COPIES)
+def test_copies_without_end(
+    asm: SimpleNamespace, write_program: Callable[..., Path], copies: str, container: str
+) -> None:
+    """A few bytes copy tens of thousands of items each; a gigabyte of them would be asked for by a small file."""
+    made, used = (part(asm, b"", b"") for part in COPIES[copies])
+    few = made + b"q\x070" + (used + b"0") * 20 + b"N"
+    open_checkpoint(write_program(few, container=container))
+    many = made + b"q\x070" + (used + b"0") * 1000 + b"N"
+    with pytest.raises(CheckpointError, match="copied again and again"):
+        open_checkpoint(write_program(many, container=container))
+
+
+class Walked(tuple[object, ...]):
+    """Counts how often its elements are looked at."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[object]:
+        Walked.looks += 1
+        return super().__iter__()
+
+
+def test_a_shape_of_very_many_dimensions_is_not_walked_through() -> None:
+    shape = Walked([1] * 1000)
+    assert not Tensor(None, 0, shape, shape).is_scalar
+    assert not Array(None, shape).is_scalar
+    storage = Storage(
+        "0", storage_element(Global("torch", "ComplexDoubleStorage", "tensor", None), "0", Path()), 4, Path(), 0
+    )
+    with pytest.raises(CheckpointError, match="1000 dimensions"):
+        tensor_record("w", Tensor(storage, 0, shape, shape), Path("x.pt"))
+    with pytest.raises(CheckpointError, match="1000 dimensions"):
+        array_record("w", Array(ARRAY_REBUILDS["numpy", "dtype"](("f4",)), shape), Path("x.pt"))
+    assert Walked.looks == 0
+
+
+@pytest.mark.parametrize("shared", ["state", "args", "a state of many dictionaries"])
+def test_instances_that_share_what_they_hold(
+    asm: SimpleNamespace, write_program: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, shared: str
+) -> None:
+    """Each takes some bytes and has tens of thousands of attributes."""
+    attributes = b"}(" + b"".join(asm.integer(number) + b"N" for number in range(MANY)) + b"u"
+    makers = {
+        "state": (attributes, asm.global_("m", "C") + b")\x81h\x07b"),
+        "args": (b"(" + b"N" * MANY + b"t", asm.global_("m", "C") + b"h\x07R"),
+        "a state of many dictionaries": (
+            attributes + b"q\x080" + b"(" + b"h\x08" * MANY + b"t",
+            asm.global_("m", "C") + b")\x81h\x07b",
+        ),
+    }
+    made, used = makers[shared]
+    program = made + b"q\x070" + asm.mapping((asm.text("weight"), asm.tensor()))[:-1]
+    program += asm.text("many") + b"](" + used * 300 + b"eu"
+    steps = 0
+    parts = tree._parts
+
+    def counted(value: object, branch: object) -> Iterator[modules.Part]:
+        for part in parts(value, branch):
+            yield part._replace(members=counting(part.members))
+
+    def counting(members: Iterable[tuple[object, object]]) -> Iterator[tuple[object, object]]:
+        nonlocal steps
+        for member in members:
+            steps += 1
+            yield member
+
+    monkeypatch.setattr(tree, "_parts", counted)
+    path = write_program(program)
+    assert list(open_checkpoint(path)) == ["weight"]
+    assert steps < 8 * path.stat().st_size + 100_000
+
+
+@pytest.mark.parametrize("container", ["zip", "legacy"])
+def test_keys_that_can_not_be_spelled(asm: SimpleNamespace, write_program: Callable[..., Path], container: str) -> None:
+    """A tuple of the same tuple twice, and so on: as text it takes 2^100 characters."""
+    doubled = b")" + b"2\x86" * 100
+    instance = asm.global_("m", "C") + b")\x81" + doubled + asm.tensor() + b"s"
+    program = asm.mapping((asm.text("weight"), asm.tensor()), (asm.text("instance"), instance))
+    assert "instance.<tuple>" in open_checkpoint(write_program(program, container=container))
+    identity = asm.tuple_(asm.text("storage"), doubled, asm.text("0"), asm.text("cpu"), asm.integer(4)) + b"Q"
+    program = asm.mapping((asm.text("weight"), asm.tensor(held=identity)))
+    with pytest.raises(CheckpointError, match="unknown type: a Python tuple"):
+        open_checkpoint(write_program(program, container=container))
+
+
+def long4(size: int) -> bytes:
+    return b"\x8b" + struct.pack("<i", size) + b"\x7f" * size
+
+
+HUGE: dict[str, bytes] = {
+    "LONG4": long4(1024),
+    "negative": b"\x8b" + struct.pack("<i", 1024) + b"\x80" * 1024,
+    "LONG": b"L" + b"9" * 1000 + b"L\n",
+    "INT": b"I" + b"9" * 1000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("huge", HUGE)
+@pytest.mark.parametrize("container", ["zip", "legacy", "plain"])
+def test_huge_integers_wherever_a_number_is_expected(
+    asm: SimpleNamespace, write_program: Callable[..., Path], huge: str, container: str
+) -> None:
+    """Python raises ValueError when it has to spell them, sooner still where it is told to."""
+    number = HUGE[huge]
+    view = [asm.storage(), asm.integer(0), asm.tuple_(asm.integer(4)), asm.tuple_(asm.integer(1)), b"\x89", b"}"]
+    tensors = [
+        asm.call(
+            asm.global_("torch._utils", "_rebuild_tensor_v2"),
+            *(new if at == place else old for at, old in enumerate(view)),
+        )
+        for place, new in [(0, number), (1, number), (2, asm.tuple_(number)), (3, asm.tuple_(number)), (5, number)]
+    ]
+    identity = [
+        asm.text("storage"),
+        asm.global_("torch", "FloatStorage"),
+        asm.text("0"),
+        asm.text("cpu"),
+        asm.integer(4),
+    ]
+    for place in range(5):
+        changed = [number if at == place else old for at, old in enumerate(identity)]
+        tensors.append(asm.tensor(held=asm.tuple_(*changed) + b"Q"))
+    tensors.append(asm.tensor(held=number + b"Q"))
+    array = asm.call(
+        asm.global_("numpy.core.numeric", "_frombuffer"),
+        asm.text("abcd"),
+        asm.call(asm.global_("numpy", "dtype"), asm.text("f4")),
+        asm.tuple_(number),
+        asm.text("C"),
+    )
+    programs = [asm.mapping((asm.text("weight"), tensor)) for tensor in [*tensors, array]]
+    programs += [number, asm.mapping((number, asm.tensor())), b"N" + number + b"b", number + number + b"\x93"]
+    programs.append(asm.global_("m", "C") + b")\x81" + number + asm.tensor() + b"s")
+    limit = sys.get_int_max_str_digits()
+    try:
+        for digits in (limit, 640):
+            sys.set_int_max_str_digits(digits)
+            for program in programs:
+                try:
+                    open_checkpoint(write_program(program, container=container))
+                except CheckpointError as error:
+                    assert len(str(error)) < 2000
+    finally:
+        sys.set_int_max_str_digits(limit)
+
+
+def test_integers_of_more_bytes_are_refused(asm: SimpleNamespace, write_program: Callable[..., Path]) -> None:
+    for program in (long4(1025), b"L" + b"9" * 1025 + b"L\n", b"I" + b"9" * 1025 + b"\n", b"g" + b"9" * 1025 + b"\n"):
+        with pytest.raises(CheckpointError, match="at most 1024"):
+            open_checkpoint(write_program(program))
 
 
 def test_globals_without_end(asm: SimpleNamespace, write_program: Callable[..., Path]) -> None:

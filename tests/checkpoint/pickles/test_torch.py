@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -309,6 +311,100 @@ def test_numpy_arrays_inside(tmp_path: Path, protocol: int, zipped: bool, size: 
         assert checkpoint[name].shape == array.shape
         assert elements(checkpoint[name]) == array.astype(array.dtype.newbyteorder("<")).tobytes()
     assert checkpoint.code is not None and not checkpoint.code.runs_code
+
+
+@pytest.mark.parametrize("protocol", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_arrays_that_are_alike_are_not_the_same(tmp_path: Path, protocol: int, zipped: bool) -> None:
+    """Small ones are inside the pickle, with no place of their own to tell them apart by."""
+    path = tmp_path / "x.pt"
+    shared = np.float32([7, 8, 9])
+    value = {
+        "a": np.float32([1, 2, 3]),
+        "b": np.float32([4, 5, 6]),
+        "same": np.float32([1, 2, 3]),
+        "shared": shared,
+        "tied": {"to it": shared},
+        "scalar": np.float32(1),
+        "other": np.float32(2),
+        "w": torch.ones(4, 4),
+    }
+    torch.save(value, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    checkpoint = open_checkpoint(path)
+    again = open_checkpoint(path)
+    for name, record in checkpoint.items():
+        equals = [other for other, its in checkpoint.items() if its.data == record.data]
+        assert equals == (["shared", "tied.to it"] if name in ("shared", "tied.to it") else [name])
+        assert hash(record) == hash(again[name])
+        assert record == again[name]
+    assert elements(checkpoint["a"]) == np.float32([1, 2, 3]).tobytes()
+    assert elements(checkpoint["b"]) == np.float32([4, 5, 6]).tobytes()
+    assert elements(checkpoint["tied.to it"]) == shared.tobytes()
+
+
+def test_the_same_bytes_in_another_order_are_not_the_same(tmp_path: Path, asm: SimpleNamespace) -> None:
+    """Arrays that refer to one memoised text, of which one has columns first."""
+
+    def array(order: bytes) -> bytes:
+        kind = asm.call(asm.global_("numpy", "dtype"), asm.text("u1"))
+        content = asm.call(asm.global_("_codecs", "encode"), b"h\x07", asm.text("latin1"))
+        shape = asm.tuple_(asm.integer(300), asm.integer(300))
+        made = asm.call(asm.global_("numpy.core.multiarray", "_reconstruct"), asm.global_("numpy", "ndarray"))
+        return made + asm.tuple_(asm.integer(1), shape, kind, order, content) + b"b"
+
+    text = "".join(chr(number % 251) for number in range(90_000))
+    pairs = asm.mapping((asm.text("rows"), array(b"\x89")), (asm.text("columns"), array(b"\x88")))
+    path = tmp_path / "x.pkl"
+    path.write_bytes(b"\x80\x02" + asm.text(text) + b"q\x070" + pairs + b".")
+    checkpoint = open_checkpoint(path)
+    assert checkpoint["rows"].data != checkpoint["columns"].data
+    rows = np.frombuffer(text.encode("latin1"), np.uint8).reshape(300, 300)
+    assert elements(checkpoint["rows"]) == rows.tobytes()
+    assert elements(checkpoint["columns"]) == rows.T.tobytes()
+
+
+@pytest.mark.parametrize("order", ["big-endian", "columns", "big-endian columns"])
+def test_arrays_in_another_order_are_held_once(tmp_path: Path, order: str) -> None:
+    """In protocol 2 their bytes are spelled as text, which can't be read at any place but from its beginning."""
+    path = tmp_path / "x.pt"
+    array = np.arange(2_000_000, dtype=">f8" if "big" in order else "<f8").reshape(1000, 2000)
+    array = np.asfortranarray(array) if "columns" in order else array
+    torch.save({"array": array}, path)
+    record = open_checkpoint(path)["array"]
+    expected = array.astype("<f8").tobytes()
+    tracemalloc.start()
+    try:
+        position = 0
+        for piece in read_bytes(record):
+            assert expected[position : position + len(piece)] == bytes(piece)
+            position += len(piece)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert position == len(expected)
+    # Three of the largest pieces, two of them in this test.
+    assert peak < (len(expected) if "columns" in order else 0) + 13 * 2**20
+
+
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_bare_storages_are_named(tmp_path: Path, zipped: bool) -> None:
+    """A storage has bytes, but nothing says what shape they are in; migrating leaves nothing behind in silence."""
+    path = tmp_path / "x.pt"
+    value = {
+        "w": torch.ones(4),
+        "typed": torch.arange(3.0).storage(),
+        "untyped": {"list": [torch.arange(3).untyped_storage()]},
+    }
+    torch.save(value, path, _use_new_zipfile_serialization=zipped)
+    checkpoint = open_checkpoint(path)
+    assert list(checkpoint) == ["w"]
+    assert dict(checkpoint.unsupported) == dict.fromkeys(
+        ["typed", "untyped.list.0"], "it is a bare storage, without a shape"
+    )
+    assert list(select_tensors(checkpoint).unsupported) == ["typed", "untyped.list.0"]
+    torch.save(torch.arange(3.0).untyped_storage(), path, _use_new_zipfile_serialization=zipped)
+    assert list(open_checkpoint(path).unsupported) == ["tensor"]
 
 
 def test_plain_pickles_of_arrays(tmp_path: Path) -> None:

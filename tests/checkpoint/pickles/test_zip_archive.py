@@ -122,7 +122,7 @@ def test_the_archive_they_are_made_from_is_right(zips: SimpleNamespace, tmp_path
     checkpoint = open_checkpoint(path)
     assert checkpoint["weight"].shape == (4,)
     assert torch.load(path, weights_only=True)["weight"].tolist() == [1, 2, 3, 4]
-    assert check_entries(path) == ()
+    assert check_entries(path) == ((), ())
 
 
 def test_entries_without_descriptors_and_without_signatures(zips: SimpleNamespace, tmp_path: Path) -> None:
@@ -187,7 +187,9 @@ def test_crcs_that_torch_was_told_not_to_write_are_a_warning(tmp_path: Path) -> 
     checkpoint = open_checkpoint(path)
     assert list(checkpoint) == ["weight"]
     assert any("CRC" in warning for warning in checkpoint.warnings)
-    assert any("data/0" in problem for problem in check_entries(path))
+    problems, notes = check_entries(path)
+    assert problems == ()
+    assert ["write no CRCs" in note for note in notes] == [True]
 
 
 def test_damaged_data_are_found_by_their_crc(tmp_path: Path) -> None:
@@ -199,8 +201,22 @@ def test_damaged_data_are_found_by_their_crc(tmp_path: Path) -> None:
     content[data.offset + 7] ^= 1
     path.write_bytes(content)
     assert open_checkpoint(path).warnings == ()
-    (problem,) = check_entries(path)
+    (problem,), notes = check_entries(path)
     assert "data/0" in problem
+    assert notes == ()
+
+
+def test_one_crc_that_is_missing_is_a_mismatch(zips: SimpleNamespace, tmp_path: Path) -> None:
+    """Else an altered entry would only have to have its own CRC cleared."""
+    path = tmp_path / "x.pt"
+    entries = zips.right()
+    for entry in entries[1:]:
+        entry.flags = 0
+        entry.local["crc"] = entry.central["crc"] = 0
+    path.write_bytes(zips.archive(entries))
+    problems, notes = check_entries(path)
+    assert len(problems) == 3
+    assert notes == ()
 
 
 def test_files_of_more_than_four_gigabytes(tmp_path: Path) -> None:

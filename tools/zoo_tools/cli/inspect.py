@@ -97,7 +97,7 @@ def _summary(report: InspectReport, page: str | None) -> Iterator[Section]:
         yield Section("warning", "Warnings", None, [("-", warning) for warning in report.warnings])
     if report.code is not None:
         uses = sorted(report.code.globals, key=lambda use: (use.verdict != "code", use.dotted))
-        rows = [(use.dotted, _VERDICTS[use.verdict], "called" if use.called else "named") for use in uses]
+        rows = [(use.dotted, _VERDICTS[use.verdict], use.use) for use in uses]
         if rows:
             yield Section("global", "Globals that the pickle names", ("global", "is", "use"), rows)
     if report.unsupported:

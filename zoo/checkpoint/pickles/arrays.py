@@ -6,14 +6,15 @@ from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
-from zoo.checkpoint.describe import found, quoted, shown_path
+from zoo.checkpoint.describe import found, quoted, shown_path, shown_shape
 from zoo.checkpoint.dtypes import DType
 from zoo.checkpoint.pickles.inert import Call, Global, Inert, NotBuildable, Rebuild, Span
 from zoo.checkpoint.records import EncodedBytes, StoredBytes, StridedBytes, TensorRecord
 from zoo.checkpoint.regular_file import open_regular, read_up_to
-from zoo.checkpoint.rules import shape_problem
+from zoo.checkpoint.rules import MAX_RANK, shape_problem
+from zoo.checkpoint.strided import rearrange
 from zoo.errors import MalformedCheckpoint
 
 __all__ = ["ARRAY_REBUILDS", "Array", "array_record"]
@@ -34,6 +35,7 @@ _DTYPES: Final = {
     "c8": DType.C64,
 }
 _CHUNK = 2**20
+_LONGEST_CODE = 64
 
 
 class _Type(Inert):
@@ -42,7 +44,7 @@ class _Type(Inert):
     __slots__ = ("code", "swapped")
 
     def __init__(self, code: object) -> None:
-        self.code = code.decode("latin-1") if isinstance(code, bytes) else code
+        self.code = code[:_LONGEST_CODE].decode("latin-1") if isinstance(code, bytes) else code
         self.swapped = False
 
     def build(self, state: object) -> None:
@@ -69,7 +71,8 @@ class Array(Inert):
     @property
     def is_scalar(self) -> bool:
         """Whether it has at most one element."""
-        return not isinstance(self.shape, tuple) or all(length == 1 for length in self.shape)
+        shape = self.shape
+        return not isinstance(shape, tuple) or (len(shape) <= MAX_RANK and all(length == 1 for length in shape))
 
 
 def _reconstruct(args: tuple[object, ...]) -> object:
@@ -128,8 +131,8 @@ ARRAY_REBUILDS: dict[tuple[str, str], Rebuild | None] = {
 """What calling a global means, by (module, name)."""
 
 
-def array_record(name: str, array: Array, path: Path) -> TensorRecord | str:
-    """The record of an array, or why it can't be read.
+def array_record(name: str, array: Array, path: Path, number: int = 0) -> TensorRecord | str:
+    """The record of an array, or why it can't be read. number: another one for each array of the file.
 
     Raises MalformedCheckpoint when its bytes don't fit its shape.
     """
@@ -138,9 +141,11 @@ def array_record(name: str, array: Array, path: Path) -> TensorRecord | str:
         return "it is a numpy array of an element type that is not a plain number"
     dtype = _DTYPES.get(kind.code)
     if dtype is None:
-        what = "Python objects" if kind.code.startswith("O") else f"numpy type {kind.code!r:.40}"
+        what = "Python objects" if kind.code.startswith("O") else f"numpy type {quoted(kind.code[:_LONGEST_CODE])}"
         return f"its elements are of {what}, which safetensors does not have"
     shape = array.shape
+    if isinstance(shape, tuple) and len(shape) > MAX_RANK:
+        raise _malformed(path, name, f"it has {len(shape)} dimensions, more than {MAX_RANK}")
     if not isinstance(shape, tuple) or not all(type(length) is int and length >= 0 for length in shape):
         raise _malformed(path, name, f"expected a shape, found {found(shape)}")
     problem = shape_problem(dtype.bits, shape)
@@ -151,37 +156,41 @@ def array_record(name: str, array: Array, path: Path) -> TensorRecord | str:
     unit = (4 if dtype is DType.C64 else itemsize) if kind.swapped and itemsize > 1 else 0
     fortran = bool(array.fortran) and sum(length > 1 for length in shape) > 1
     content = array.content
-    if isinstance(content, str):
-        # Python 2 wrote the bytes as a string, which the machine takes for text where it can be.
-        content = content.encode()
+    strides = _strides(shape, fortran)
     if isinstance(content, Span) and not content.text:
         if content.length != expected:
             raise _malformed(path, name, _mismatch(expected, content.length, dtype, shape))
         if not unit and not fortran:
             return TensorRecord(name, dtype, shape, StoredBytes(path, content.offset, expected))
-        strides = _strides(shape, fortran)
         data = StridedBytes(path, content.offset, expected, itemsize, shape, strides, unit)
         return TensorRecord(name, dtype, shape, data)
-    if isinstance(content, bytes):
-        if len(content) != expected:
-            raise _malformed(path, name, _mismatch(expected, len(content), dtype, shape))
-        plain = _plain(content, shape, itemsize, fortran, unit)
-        return TensorRecord(
-            name, dtype, shape, EncodedBytes(path, 0, expected, "pickled", lambda: iter((plain,)), exact=True)
-        )
+    if isinstance(content, (bytes, str)):
+        # Python 2 wrote the bytes as a string, which the machine takes for text where it can be.
+        actual = len(content) if isinstance(content, bytes) or content.isascii() else len(content.encode())
+        if actual != expected:
+            raise _malformed(path, name, _mismatch(expected, actual, dtype, shape))
+        offset, length = 0, expected
+    elif isinstance(content, _Encoded) and isinstance(content.text, Span):
+        offset, length = content.text.offset, content.text.length
+    else:
+        raise _malformed(path, name, f"expected the bytes of an array, found {type(content).__name__}")
+
+    def decode() -> Iterator[bytes | bytearray | memoryview]:
+        pieces = _contents(name, path, content, expected)
+        if fortran:
+            whole = _gathered(pieces, expected)
+            return rearrange(memoryview(whole), StridedBytes(path, 0, expected, itemsize, shape, strides, unit))
+        return _swapped(pieces, unit) if unit else iter(pieces)
+
+    encoded = EncodedBytes(path, offset, length, "pickled", decode, exact=True, number=number)
+    return TensorRecord(name, dtype, shape, encoded)
+
+
+def _contents(name: str, path: Path, content: object, expected: int) -> Iterator[bytes]:
+    """The bytes as the pickle has them, in pieces."""
     if isinstance(content, _Encoded) and isinstance(content.text, Span):
-        span = content.text
-
-        def decode() -> Iterator[bytes]:
-            pieces = _decoded(name, path, span, expected)
-            if not unit and not fortran:
-                return pieces
-            return iter((_plain(b"".join(pieces), shape, itemsize, fortran, unit),))
-
-        return TensorRecord(
-            name, dtype, shape, EncodedBytes(path, span.offset, span.length, "pickled", decode, exact=True)
-        )
-    raise _malformed(path, name, f"expected the bytes of an array, found {type(content).__name__}")
+        return _decoded(name, path, content.text, expected)
+    return iter((content.encode() if isinstance(content, str) else cast(bytes, content),))
 
 
 def _decoded(name: str, path: Path, span: Span, expected: int) -> Iterator[bytes]:
@@ -205,30 +214,27 @@ def _decoded(name: str, path: Path, span: Span, expected: int) -> Iterator[bytes
         raise _malformed(path, name, f"its bytes are {'more' if total > expected else 'fewer'} than its shape takes")
 
 
-def _plain(content: bytes, shape: tuple[int, ...], itemsize: int, fortran: bool, unit: int) -> bytes:
-    """Elements in row-major order, little-endian."""
-    made = content
-    if unit:
-        swapped = bytearray(len(content))
+def _gathered(pieces: Iterator[bytes], expected: int) -> bytearray:
+    """All of them in one buffer, which alone holds them: columns can't be turned into rows piece by piece."""
+    whole = bytearray(expected)
+    end = 0
+    for piece in pieces:
+        begin, end = end, end + len(piece)
+        whole[begin:end] = piece
+    return whole
+
+
+def _swapped(pieces: Iterator[bytes], unit: int) -> Iterator[bytearray]:
+    """Units of that many bytes, which pieces may cut, each reversed."""
+    rest = b""
+    for piece in pieces:
+        joined = rest + piece
+        whole = len(joined) - len(joined) % unit
+        rest = joined[whole:]
+        swapped = bytearray(whole)
         for place in range(unit):
-            swapped[place::unit] = content[unit - 1 - place :: unit]
-        made = bytes(swapped)
-    return _row_major(made, shape, itemsize) if fortran else made
-
-
-def _row_major(content: bytes, shape: tuple[int, ...], itemsize: int) -> bytes:
-    """Transpose by one dimension after another: columns first is row-major of the reversed shape."""
-    rows, rest = shape[0], len(content) // itemsize // max(1, shape[0])
-    if len(shape) < 2 or not content:
-        return content
-    # Element (i, r) is at i + rows * r, where r counts the other dimensions, columns first again.
-    parts = []
-    for row in range(rows):
-        part = bytearray(rest * itemsize)
-        for place in range(itemsize):
-            part[place::itemsize] = content[row * itemsize + place :: rows * itemsize]
-        parts.append(_row_major(bytes(part), shape[1:], itemsize))
-    return b"".join(parts)
+            swapped[place::unit] = joined[unit - 1 - place : whole : unit]
+        yield swapped
 
 
 def _strides(shape: tuple[int, ...], fortran: bool) -> tuple[int, ...]:
@@ -242,7 +248,7 @@ def _strides(shape: tuple[int, ...], fortran: bool) -> tuple[int, ...]:
 
 
 def _mismatch(expected: int, actual: int, dtype: DType, shape: tuple[int, ...]) -> str:
-    return f"{dtype.name} of shape {list(shape)} takes {expected} bytes, but the pickle has {actual}"
+    return f"{dtype.name} of shape {shown_shape(shape)} takes {expected} bytes, but the pickle has {actual}"
 
 
 def _malformed(path: Path, name: str, problem: str) -> MalformedCheckpoint:

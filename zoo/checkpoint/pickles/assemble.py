@@ -14,7 +14,7 @@ from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.inert import Call, Global, Inert
 from zoo.checkpoint.pickles.tensors import tensor_record
 from zoo.checkpoint.pickles.tree import Tree, walk
-from zoo.checkpoint.records import Checkpoint, Selection, TensorRecord
+from zoo.checkpoint.records import Checkpoint, CodeReport, Selection, TensorRecord
 from zoo.checkpoint.rules import METADATA_KEY, name_problem
 from zoo.checkpoint.select import choose as choose_branch
 
@@ -51,6 +51,7 @@ def assemble(
     tree = walk(root)
     records: dict[str, TensorRecord] = {}
     unsupported: dict[str, str] = dict(tree.unlisted)
+    numbers: dict[int, int] = {}
     for name, leaf in tree.leaves:
         if name in records or name in unsupported:
             records.pop(name, None)
@@ -59,9 +60,17 @@ def assemble(
         problem = name_problem(name)
         if problem is None and name == METADATA_KEY:
             problem = "safetensors keeps this name for metadata"
-        record = problem or (
-            array_record(name, leaf, path) if isinstance(leaf, Array) else tensor_record(name, leaf, path)
-        )
+        record: TensorRecord | str
+        if problem is not None:
+            record = problem
+        elif isinstance(leaf, Array):
+            # One array under two names is one; the tree keeps all of them alive, so that an id means one.
+            number = numbers.setdefault(id(leaf), len(numbers) + 1)
+            if isinstance(leaf.content, str):
+                vocabulary.charge(len(leaf.content))
+            record = array_record(name, leaf, path, number)
+        else:
+            record = tensor_record(name, leaf, path)
         if isinstance(record, str):
             unsupported[name] = record
         else:
@@ -69,8 +78,7 @@ def assemble(
     code = vocabulary.report()
     notes = [*warnings, *tree.warnings]
     if code.runs_code:
-        called = [quoted(use.dotted) for use in code.globals if use.verdict == "code" and use.called]
-        notes.append(f"Loading it with pickle would run code: it calls {listed(called, 8)}. zoo ran none of it.")
+        notes.append(f"Loading it with pickle would run code: {_what_runs(code)}. zoo ran none of it.")
     return Checkpoint(
         format=format,
         location=path,
@@ -82,6 +90,17 @@ def assemble(
         code=code,
         warnings=notes,
     )
+
+
+def _what_runs(code: CodeReport) -> str:
+    """What is called, and of what else the module would be imported, which runs what stands in it."""
+    called = [quoted(use.dotted) for use in code.globals if use.verdict == "code" and use.called]
+    imported = [quoted(use.dotted) for use in code.globals if use.verdict == "code" and not use.called]
+    parts = [f"it calls {listed(called, 8)}"] if called else []
+    if imported:
+        modules = "its module" if len(imported) == 1 else "their modules"
+        parts.append(f"it names {listed(imported, 8)}: {modules} would be imported")
+    return "; ".join(parts)
 
 
 def _selection(root: object, tree: Tree, choose: Callable[[Sequence[str]], Selection] | None) -> Selection:

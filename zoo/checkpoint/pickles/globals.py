@@ -1,7 +1,8 @@
 """The globals that a pickle names, and which of them are harmless: torch's and numpy's own, by exact name.
 
 What is harmless follows torch/_weights_only_unpickler.py; numpy's arrays and Python's containers are added. Everything
-else an unpickler would import, and might call, is code to us.
+else an unpickler would import, and might call, is code to us. Calls that copy what they are given are counted: a pickle
+repeats a memoised list of a million items in a few bytes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from zoo.errors import MalformedCheckpoint
 __all__ = ["Vocabulary"]
 
 _MOST_GLOBALS: Final = 10_000
+_FREE_COPIES: Final = 2**20
+_COPIES_PER_BYTE: Final = 4
 
 
 def _dict(args: tuple[object, ...]) -> object:
@@ -103,6 +106,13 @@ def _kinds() -> Mapping[tuple[str, str], tuple[Literal["tensor", "data"], Rebuil
 
 _KINDS: Final = _kinds()
 
+_SIZED: Final = (dict, list, tuple, str)
+
+_COPYING: Final = frozenset(
+    {_dict, _default_dict, _set, _list, _reconstructor, ARRAY_REBUILDS["_codecs", "encode"], REBUILDS["torch", "Size"]}
+)
+"""The calls whose work grows with what they are given, rather than with how the file says it."""
+
 _SCRIPT: Mapping[str, Rebuild] = {
     **{f"build_{kind}list": _first for kind in ("int", "tensor", "double", "bool")},
     "build_tensor_from_id": _first,
@@ -111,10 +121,13 @@ _SCRIPT: Mapping[str, Rebuild] = {
 
 
 class Vocabulary:
-    """The globals of one file. script: whether it is a TorchScript archive, whose classes are no Python."""
+    """The globals of one file. size: of the file. script: whether it is a TorchScript archive, whose classes are no
+    Python.
+    """
 
-    def __init__(self, path: Path, *, script: bool = False) -> None:
+    def __init__(self, path: Path, size: int, *, script: bool = False) -> None:
         self._path = path
+        self._copies_left = _COPIES_PER_BYTE * size + _FREE_COPIES
         self._globals: dict[tuple[str, str], Global] = {}
         self._script = script
 
@@ -128,8 +141,29 @@ class Vocabulary:
                     f"{shown_path(self._path)}: it names more than {_MOST_GLOBALS} globals, which no checkpoint does."
                 )
             kind, rebuild = self._kind(module, name)
+            if rebuild is not None and rebuild in _COPYING:
+                rebuild = self._counted(rebuild)
             known = self._globals[key] = Global(module, name, kind, rebuild)
         return known
+
+    def charge(self, items: int) -> None:
+        """Count what is copied or walked through because the pickle refers to it once more.
+
+        Raises MalformedCheckpoint when that is many times what the file holds.
+        """
+        self._copies_left -= items
+        if self._copies_left < 0:
+            raise MalformedCheckpoint(
+                f"{shown_path(self._path)}: it has the same objects copied again and again, "
+                f"more than {_COPIES_PER_BYTE} items for each of its bytes, which no checkpoint does."
+            )
+
+    def _counted(self, rebuild: Rebuild) -> Rebuild:
+        def counted(args: tuple[object, ...]) -> object:
+            self.charge(len(args) + sum(len(part) for part in args[:2] if isinstance(part, _SIZED)))
+            return rebuild(args)
+
+        return counted
 
     def report(self) -> CodeReport:
         """What was named, in the order of the file."""
@@ -145,7 +179,6 @@ class Vocabulary:
 
     @staticmethod
     def _use(known: Global) -> GlobalUse:
-        verdict: Literal["tensor", "data", "code"] = known.known or ("code" if known.called else "data")
-        if known.altered:
-            verdict = "code"
+        # Merely to find what is named, an unpickler imports its module, and that runs what stands there.
+        verdict: Literal["tensor", "data", "code"] = "code" if known.altered else known.known or "code"
         return GlobalUse(known.module, known.name, verdict, known.called)

@@ -137,8 +137,11 @@ class Span(Inert):
 
 
 def note_planted(state: object) -> None:
-    """Mark what becomes an attribute that the next BUILD or APPEND on the same object would call."""
-    for part in state if isinstance(state, tuple) else (state,):
+    """Mark what becomes an attribute that the next BUILD or APPEND on the same object would call.
+
+    As a tuple, a state of attributes is two: those of the dictionary and those of slots.
+    """
+    for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
         if isinstance(part, dict):
             for name in _LOOKED_UP & part.keys():
                 planted = part[name]

@@ -10,13 +10,12 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from zoo.checkpoint.describe import found, quoted, shown_path
+from zoo.checkpoint.describe import found, quoted, shown_integer, shown_path
 from zoo.checkpoint.pickles.assemble import assemble, no_garbage
 from zoo.checkpoint.pickles.globals import Vocabulary
-from zoo.checkpoint.pickles.inert import Global
 from zoo.checkpoint.pickles.machine import Machine
 from zoo.checkpoint.pickles.stream import Stream
-from zoo.checkpoint.pickles.tensors import Element, Storage, storage_element
+from zoo.checkpoint.pickles.tensors import Element, Storage, is_size, storage_element
 from zoo.checkpoint.records import Checkpoint
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.errors import MalformedCheckpoint, UnsupportedFeature
@@ -38,7 +37,7 @@ def open_file(path: Path) -> Checkpoint:
     """
     with open_regular(path) as (descriptor, size), no_garbage():
         stream = Stream(descriptor, path, 0, size)
-        vocabulary = Vocabulary(path)
+        vocabulary = Vocabulary(path, size)
         storages = _Storages(path)
         machine = Machine(stream, vocabulary, storages.persistent)
         root = machine.load()
@@ -130,13 +129,10 @@ class _Storages:
     def _storage(self, identity: tuple[object, ...]) -> Storage:
         kind, key, elements = identity[1], identity[2], identity[4]
         view = identity[5] if len(identity) > 5 else None
-        element = storage_element(kind)
-        if element is None:
-            name = f"{kind.module}.{kind.name}" if isinstance(kind, Global) else found(kind)
-            raise UnsupportedFeature(f"{shown_path(self.path)}: storage {found(key)} is of an unknown type: {name!r}.")
+        element = storage_element(kind, key, self.path)
         # Keys are text, but Python 2 may have pickled them as bytes or numbers.
-        key = str(key) if type(key) is int else key
-        if type(key) is not str or type(elements) is not int or elements < 0:
+        key = shown_integer(key) if type(key) is int else key
+        if type(key) is not str or not is_size(elements):
             raise MalformedCheckpoint(
                 f"{shown_path(self.path)}: expected the key and size of a storage, "
                 f"found {found(key)} and {found(elements)}."
@@ -159,7 +155,7 @@ class _Storages:
                 f"{shown_path(self.path)}: expected a view of storage {quoted(root.key)}, found {found(view)}."
             )
         key, offset, elements = view
-        if type(offset) is not int or type(elements) is not int or offset < 0 or elements < 0:
+        if not is_size(offset) or not is_size(elements):
             raise MalformedCheckpoint(
                 f"{shown_path(self.path)}: a view of storage {quoted(root.key)} has offset {found(offset)} "
                 f"and size {found(elements)}."
@@ -169,6 +165,6 @@ class _Storages:
                 f"{shown_path(self.path)}: a view reaches to element {offset + elements} of storage "
                 f"{quoted(root.key)}, which has {root.nbytes // element.itemsize}."
             )
-        part = Storage(str(key), element, elements * element.itemsize, self.path)
+        part = Storage(key if type(key) is str else found(key), element, elements * element.itemsize, self.path)
         self._views.append((part, root, offset * element.itemsize))
         return part

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
-from zoo.checkpoint.describe import found, listed, quoted, shown_path
+from zoo.checkpoint.describe import found, listed, quoted, shown_integer, shown_path
 from zoo.checkpoint.pickles import legacy, torch_zip
 from zoo.checkpoint.pickles.assemble import assemble, no_garbage
 from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.machine import Machine
 from zoo.checkpoint.pickles.stream import Stream
-from zoo.checkpoint.pickles.tensors import Storage, Tensor, storage_element
+from zoo.checkpoint.pickles.tensors import Storage, Tensor, is_size, storage_element
 from zoo.checkpoint.records import Checkpoint
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.checkpoint.rules import MAX_RANK
@@ -56,7 +56,7 @@ def open_file(path: Path) -> Checkpoint:
                 f"It holds {listed(map(quoted, members), 8) or 'nothing'}.",
                 hint="If checkpoints are packed in it, unpack them first: `tar -xf FILE`.",
             )
-        vocabulary = Vocabulary(path)
+        vocabulary = Vocabulary(path, size)
         streams = {name: Stream(descriptor, path, *members[name], name) for name in _MEMBERS}
         objects: dict[str, object] = {}
         storages = _read_storages(streams["storages"], vocabulary)
@@ -66,7 +66,7 @@ def open_file(path: Path) -> Checkpoint:
         def persistent(identity: object) -> object:
             if isinstance(identity, tuple) and identity:
                 return identity[0]  # (class, file, source) of a pickled module
-            known = objects.get(str(identity)) if isinstance(identity, (int, str)) else None
+            known = objects.get(key) if (key := _key(identity)) is not None else None
             if known is None:
                 _malformed(path, f"the pickle refers to {found(identity)}, which the archive does not hold")
             return known
@@ -139,15 +139,13 @@ def _read_storages(stream: Stream, vocabulary: Vocabulary) -> dict[str, Storage]
         header = machine.load()
         if not isinstance(header, tuple) or len(header) != 3:
             _malformed(path, f"expected the key, device and type of a storage, found {found(header)}")
-        key, element = header[0], storage_element(header[2])
-        if element is None:
-            raise UnsupportedFeature(f"{shown_path(path)}: storage {found(key)} is of an unknown type: {header[2]!r}.")
+        key, element = _require_key(path, header[0]), storage_element(header[2], header[0], path)
         (elements,) = _COUNT.unpack(_exactly(stream, machine.position, _COUNT.size))
         begin = machine.position + _COUNT.size
         nbytes = elements * element.itemsize
         if elements < 0 or begin + nbytes > stream.end:
-            _malformed(path, f"storage {found(key)} of {elements} elements goes past the end of its member")
-        storages[str(key)] = Storage(str(key), element, nbytes, path, begin)
+            _malformed(path, f"storage {quoted(key)} of {elements} elements goes past the end of its member")
+        storages[key] = Storage(key, element, nbytes, path, begin)
         machine.position = begin + nbytes
     views = machine.load()
     if not isinstance(views, (list, tuple)):
@@ -155,14 +153,14 @@ def _read_storages(stream: Stream, vocabulary: Vocabulary) -> dict[str, Storage]
     for view in views:
         if not isinstance(view, tuple) or len(view) != 4:
             _malformed(path, f"expected a view of a storage, found {found(view)}")
-        key, root_key, offset, elements = view
-        root = storages.get(str(root_key)) if isinstance(root_key, (int, str)) else None
-        if root is None or type(offset) is not int or type(elements) is not int or offset < 0 or elements < 0:
+        key, root_key, offset, elements = _require_key(path, view[0]), _key(view[1]), view[2], view[3]
+        root = storages.get(root_key) if root_key is not None else None
+        if root is None or not is_size(offset) or not is_size(elements):
             _malformed(path, f"expected a view of a storage, found {found(view)}")
         begin, end = offset * root.element.itemsize, (offset + elements) * root.element.itemsize
         if end > root.nbytes:
             _malformed(path, f"a view reaches to byte {end} of storage {quoted(root.key)}, which has {root.nbytes}")
-        storages[str(key)] = Storage(str(key), root.element, end - begin, path, root.offset + begin)
+        storages[key] = Storage(key, root.element, end - begin, path, root.offset + begin)
     return storages
 
 
@@ -175,18 +173,33 @@ def _read_tensors(stream: Stream, vocabulary: Vocabulary, storages: dict[str, St
         header = machine.load()
         if not isinstance(header, tuple) or len(header) != 3:
             _malformed(path, f"expected the key, storage and type of a tensor, found {found(header)}")
-        key, storage_key, _ = header
-        storage = storages.get(str(storage_key)) if isinstance(storage_key, (int, str)) else None
+        key, storage_key = _require_key(path, header[0]), _key(header[1])
+        storage = storages.get(storage_key) if storage_key is not None else None
         if storage is None:
-            _malformed(path, f"tensor {found(key)} is in storage {found(storage_key)}, which the archive does not hold")
+            place = f"storage {found(header[1])}, which the archive does not hold"
+            _malformed(path, f"tensor {quoted(key)} is in {place}")
         (rank,) = _RANK.unpack(_exactly(stream, machine.position, _RANK.size))
         if not 0 <= rank <= MAX_RANK:
-            _malformed(path, f"tensor {found(key)} has {rank} dimensions")
+            _malformed(path, f"tensor {quoted(key)} has {rank} dimensions")
         layout = struct.Struct(f"<{rank}q{rank}qq")
         numbers = layout.unpack(_exactly(stream, machine.position + _RANK.size, layout.size))
-        tensors[str(key)] = Tensor(storage, numbers[-1], numbers[:rank], numbers[rank:-1])
+        tensors[key] = Tensor(storage, numbers[-1], numbers[:rank], numbers[rank:-1])
         machine.position += _RANK.size + layout.size
     return tensors
+
+
+def _key(value: object) -> str | None:
+    """The key of a storage or tensor, which is its address, as text; None for what is no key."""
+    if type(value) is int:
+        return shown_integer(value)
+    return value if type(value) is str else None
+
+
+def _require_key(path: Path, value: object) -> str:
+    key = _key(value)
+    if key is None:
+        _malformed(path, f"expected a key, found {found(value)}")
+    return key
 
 
 def _no_persistent(path: Path) -> Callable[[object], object]:

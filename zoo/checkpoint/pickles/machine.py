@@ -12,7 +12,7 @@ from codecs import escape_decode
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from zoo.checkpoint.describe import found, quoted, shown_path
+from zoo.checkpoint.describe import found, quoted, shown_integer, shown_path
 from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.inert import (
     Call,
@@ -39,7 +39,8 @@ _MOST_EMPTY = 2**24
 _MOST_MARKS = 100_000
 _LONGEST_LINE = 2**26
 _LONGEST_NAME = 2**12
-_LONGEST_INTEGER = 2**12
+# Of bytes or digits: Python refuses to spell an integer of more than 4300 digits, and messages do spell them.
+_LONGEST_INTEGER = 2**10
 _HIGHEST_PROTOCOL = 5
 _CUT_SHORT = "the pickle ends in the middle"
 
@@ -285,7 +286,7 @@ class Machine:
         if 0 <= index < len(self._memo):
             return self._memo[index]
         if index not in self._sparse_memo:
-            self._fail(f"it uses what it has not stored: memo {index}")
+            self._fail(f"it uses what it has not stored: memo {shown_integer(index)}")
         return self._sparse_memo[index]
 
     # Calls
@@ -672,7 +673,7 @@ def _put(machine: Machine, pos: int) -> int:
     line, pos = machine._line(pos, _LONGEST_NAME)
     index = _decimal(machine, line)
     if index < 0:
-        machine._fail(f"it stores at memo {index}")
+        machine._fail(f"it stores at memo {shown_integer(index)}")
     machine._remember(index, machine._top())
     return pos
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TypeGuard
 
 from zoo.checkpoint.describe import found, quoted, shown_path
 from zoo.checkpoint.dtypes import DType
 from zoo.checkpoint.pickles.inert import Call, Global, Inert, Rebuild, note_planted
 from zoo.checkpoint.records import StoredBytes, StridedBytes, TensorRecord
-from zoo.checkpoint.rules import shape_problem
-from zoo.errors import MalformedCheckpoint
+from zoo.checkpoint.rules import MAX_RANK, shape_problem
+from zoo.errors import MalformedCheckpoint, UnsupportedFeature
 
 __all__ = [
     "DTYPES",
@@ -21,6 +21,7 @@ __all__ = [
     "Storage",
     "Tensor",
     "Unreadable",
+    "is_size",
     "storage_element",
     "tensor_record",
 ]
@@ -80,6 +81,9 @@ _BY_LABEL = {
 
 DTYPES: dict[tuple[str, str], Element] = {("torch", label): element for label, element in _BY_LABEL.items()}
 """torch.float32 and its kin, by (module, name)."""
+
+# Neither torch nor a file can have as many of anything.
+_END_OF_INTEGERS = 2**63
 
 _STORAGE_LABELS = {
     "DoubleStorage": "float64",
@@ -181,7 +185,7 @@ class Tensor(Inert):
     def is_scalar(self) -> bool:
         """Whether it has at most one element; such are counters and metrics more often than parameters."""
         size = self.size
-        return not isinstance(size, (tuple, list)) or all(length == 1 for length in size)
+        return not isinstance(size, (tuple, list)) or (len(size) <= MAX_RANK and all(length == 1 for length in size))
 
 
 class Unreadable(Inert):
@@ -202,9 +206,24 @@ class _Broken(Unreadable):
     __slots__ = ()
 
 
-def storage_element(storage_type: object) -> Element | None:
-    """The element type of a class of storages that a persistent id names, or None."""
-    return STORAGES.get((storage_type.module, storage_type.name)) if isinstance(storage_type, Global) else None
+def is_size(value: object) -> TypeGuard[int]:
+    """Whether a value out of a pickle can count elements."""
+    return type(value) is int and 0 <= value < _END_OF_INTEGERS
+
+
+def storage_element(storage_type: object, key: object, path: Path) -> Element:
+    """The element type of a class of storages that a persistent id names. key: of the storage, for the message.
+
+    Raises UnsupportedFeature when it is none that is known.
+    """
+    if not isinstance(storage_type, Global):
+        kind = found(storage_type)
+    else:
+        element = STORAGES.get((storage_type.module, storage_type.name))
+        if element is not None:
+            return element
+        kind = quoted(f"{storage_type.module}.{storage_type.name}")
+    raise UnsupportedFeature(f"{shown_path(path)}: storage {found(key)} is of an unknown type: {kind}.")
 
 
 # What the functions mean that torch has tensors rebuilt by. Arguments are as torch writes them, or the tensor is
@@ -222,7 +241,7 @@ def _v3(args: tuple[object, ...]) -> object:
         return _Broken("_rebuild_tensor_v3 without an element type")
     element = DTYPES.get((args[6].module, args[6].name))
     if element is None:
-        return Unreadable(f"its element type {args[6].module}.{args[6].name} is unknown")
+        return Unreadable(f"its element type {quoted(f'{args[6].module}.{args[6].name}')} is unknown")
     return Tensor(args[0], args[1], args[2], args[3], element, args[7] if len(args) > 7 else None)
 
 
@@ -318,14 +337,16 @@ def tensor_record(name: str, tensor: Tensor | Unreadable, path: Path) -> TensorR
         _malformed(path, name, f"expected a storage, found {_shown(storage)}")
     element = tensor.element or storage.element
     size, stride, offset = tensor.size, tensor.stride, tensor.offset
-    if type(size) is not tuple or type(stride) is not tuple:
-        if not isinstance(size, (tuple, list)) or not isinstance(stride, (tuple, list)):
-            _malformed(path, name, f"expected a shape and strides, found {_shown(size)} and {_shown(stride)}")
-        size, stride = tuple(size), tuple(stride)
+    if not isinstance(size, (tuple, list)) or not isinstance(stride, (tuple, list)):
+        _malformed(path, name, f"expected a shape and strides, found {_shown(size)} and {_shown(stride)}")
+    # First of all: a shape of a million dimensions may be shared by a million tensors.
+    if len(size) > MAX_RANK:
+        _malformed(path, name, f"it has {len(size)} dimensions, more than {MAX_RANK}")
     if len(size) != len(stride):
         _malformed(path, name, f"its shape has {len(size)} dimensions, its strides {len(stride)}")
+    size, stride = tuple(size), tuple(stride)
     for number in (offset, *size, *stride):
-        if type(number) is not int or number < 0:
+        if not is_size(number):
             _malformed(path, name, f"offset, shape and strides must be integers of at least 0, found {_shown(number)}")
     assert isinstance(offset, int)
     if storage.offset < 0:

@@ -10,7 +10,7 @@ from zoo.checkpoint.pickles.assemble import assemble, no_garbage
 from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.machine import Machine
 from zoo.checkpoint.pickles.stream import Stream
-from zoo.checkpoint.pickles.tensors import Storage, storage_element
+from zoo.checkpoint.pickles.tensors import Storage, is_size, storage_element
 from zoo.checkpoint.pickles.torchscript import arrange
 from zoo.checkpoint.pickles.zip_archive import MAGIC, ZipArchive, entry_crc, read_archive
 from zoo.checkpoint.records import Checkpoint
@@ -24,6 +24,8 @@ FORMAT_NAME: Final = "torch"
 _PICKLE = "data.pkl"
 _CONSTANTS = "constants.pkl"
 _MOST_TEXT = 64
+# torch numbers storages; a long key would be put together with its folder for every tensor that repeats it.
+_LONGEST_KEY = 256
 
 
 def open_file(path: Path) -> Checkpoint:
@@ -43,14 +45,14 @@ def open_file(path: Path) -> Checkpoint:
         if archive.find(_PICKLE) is None:
             raise _other_archive(archive)
         script = archive.find(_CONSTANTS) is not None
-        vocabulary = Vocabulary(path, script=script)
+        vocabulary = Vocabulary(path, size, script=script)
         warnings: list[str] = []
         reader = _ArchiveReader(archive, descriptor, vocabulary, warnings)
         root = reader.load(_PICKLE, "data/")
         if not script:
             return assemble(path, root, vocabulary, format=FORMAT_NAME, warnings=warnings)
         constants = reader.load(_CONSTANTS, "constants/")
-        arranged, choose = arrange(root, constants, archive, descriptor)
+        arranged, choose = arrange(root, constants, archive, descriptor, vocabulary.charge)
         return assemble(path, arranged, vocabulary, format=FORMAT_NAME, warnings=warnings, choose=choose)
 
 
@@ -91,10 +93,8 @@ class _ArchiveReader:
         if type(identity) is not tuple or len(identity) != 5 or identity[0] not in ("storage", b"storage"):
             raise MalformedCheckpoint(f"{shown_path(path)}: expected the id of a storage, found {found(identity)}.")
         _, kind, key, _, elements = identity
-        element = storage_element(kind)
-        if element is None:
-            raise UnsupportedFeature(f"{shown_path(path)}: storage {found(key)} is of an unknown type: {kind!r}.")
-        if type(key) is not str or type(elements) is not int or elements < 0:
+        element = storage_element(kind, key, path)
+        if type(key) is not str or len(key) > _LONGEST_KEY or not is_size(elements):
             raise MalformedCheckpoint(
                 f"{shown_path(path)}: expected the key and size of a storage, found {found(key)} and {found(elements)}."
             )

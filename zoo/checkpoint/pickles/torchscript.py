@@ -31,14 +31,17 @@ _SOURCES_IN_ALL = 2**26
 _DEEPEST = 200
 
 
-def arrange(root: object, constants: object, archive: ZipArchive, descriptor: int) -> tuple[object, Chooser]:
+def arrange(
+    root: object, constants: object, archive: ZipArchive, descriptor: int, charge: Callable[[int], None]
+) -> tuple[object, Chooser]:
     """What of the two pickles is listed where, and how to tell from the names which part is the model.
 
+    charge: counts what is copied, and refuses what is too much.
     Where there is nothing but the module, its names are the paths of attributes; else the kinds stand before them.
     """
     sources = _Sources(archive, descriptor)
     attributes: dict[object, object] = {}
-    module = _registered(root, sources.registered, attributes, {}, 0)
+    module = _registered(root, sources.registered, charge, attributes, {}, 0)
     parts: dict[object, object] = {MODULE: module}
     if walk(attributes).leaves:
         parts[ATTRIBUTES] = attributes
@@ -63,6 +66,7 @@ def _choose_part(names: Sequence[str]) -> Selection:
 def _registered(
     value: object,
     registered: Callable[[Global], frozenset[str] | None],
+    charge: Callable[[int], None],
     attributes: dict[object, object],
     done: dict[int, object],
     depth: int,
@@ -75,10 +79,11 @@ def _registered(
     made: dict[object, object] = {}
     done[id(value)] = made
     names = registered(value.callee)
+    charge(len(value.state))
     for name, child in value.state.items():
         inner: dict[object, object] = {}
         if isinstance(child, Call):
-            made[name] = _registered(child, registered, inner, done, depth + 1)
+            made[name] = _registered(child, registered, charge, inner, done, depth + 1)
             if inner:
                 attributes[name] = inner
         elif names is None or name in names:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, TypeAlias
 
-from zoo.checkpoint.describe import quoted
+from zoo.checkpoint.describe import quoted, shown_integer
 from zoo.checkpoint.pickles.arrays import Array
 from zoo.checkpoint.pickles.inert import Call, Collection, OddKey
-from zoo.checkpoint.pickles.modules import attributes, is_module, state_of_module
-from zoo.checkpoint.pickles.tensors import Tensor, Unreadable
+from zoo.checkpoint.pickles.modules import Part, attributes, is_module, state_of_module
+from zoo.checkpoint.pickles.tensors import Storage, Tensor, Unreadable
 from zoo.checkpoint.select import Branch, is_set_aside
 
 __all__ = ["Leaf", "Tree", "walk"]
@@ -27,6 +28,7 @@ _TOO_LONG: Final = (
 )
 _TOO_DEEP: Final = f"what is there is not listed: it is nested more than {_DEEPEST} levels deep"
 _LONE_NAME: Final = "tensor"
+_BARE: Final = Unreadable("it is a bare storage, without a shape")
 
 
 @dataclass(slots=True)
@@ -40,9 +42,10 @@ class Tree:
     unlisted: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def leave_out(self, path: str, reason: str) -> None:
+    def leave_out(self, prefix: str, part: str, reason: str) -> None:
         """Note what is not listed."""
         if len(self.unlisted) < _MOST_UNLISTED:
+            path = f"{prefix[:_SHOWN_OF_UNLISTED]}{part[:_SHOWN_OF_UNLISTED]}"
             self.unlisted[f"{path[:_SHOWN_OF_UNLISTED]}..."] = reason
 
 
@@ -76,7 +79,7 @@ class _Frame:
 
 def _walk(root: object, *, once: bool) -> Tree:
     tree = Tree(Branch("", ""))
-    if isinstance(root, (Tensor, Array, Unreadable)):
+    if isinstance(root, (Tensor, Array, Unreadable, Storage)):
         _add(tree, tree.top, _LONE_NAME, _LONE_NAME, root)
         tree.top.close(None)
         return tree
@@ -92,30 +95,36 @@ def _walk(root: object, *, once: bool) -> Tree:
             value, branch, prefix = pending
             pending = None
             identity = id(value)
-            members, count = _members(value, branch)
-            if identity in seen:
-                repeated += count + 1
-                if repeated > 4 * first_visits + 100_000:
-                    raise _TooManyPaths
-            else:
-                first_visits += count + 1
-                seen.add(identity)
+            members: list[Iterable[tuple[object, object]]] = []
+            for part in _parts(value, branch):
+                # Instances are many, and may all have one dictionary for their attributes.
+                if part.source and id(part.source) in seen:
+                    if once:
+                        continue
+                    repeated += len(part.source) + 1
+                    if repeated > 4 * first_visits + 100_000:
+                        raise _TooManyPaths
+                else:
+                    first_visits += len(part.source) + 1
+                    seen.add(id(part.source))
+                members.append(part.members)
+            seen.add(identity)
             on_path.add(identity)
-            frames.append(_Frame(identity, branch, prefix, iter(members)))
+            frames.append(_Frame(identity, branch, prefix, chain.from_iterable(members)))
         if not frames:
             break
         frame = frames[-1]
         prefix, branch = frame.prefix, frame.branch
         for key, child in frame.rest:
             kind = type(child)
-            if isinstance(child, (Tensor, Array, Unreadable)):
-                part = key if type(key) is str else _part(key)
-                name = prefix + part
-                characters += len(name)
-                if len(name) > _LONGEST_NAME or characters > _MOST_CHARACTERS:
-                    tree.leave_out(name, _TOO_LONG)
+            if isinstance(child, (Tensor, Array, Unreadable, Storage)):
+                step = key if type(key) is str else _step(key)
+                length = len(prefix) + len(step)
+                characters += length
+                if length > _LONGEST_NAME or characters > _MOST_CHARACTERS:
+                    tree.leave_out(prefix, step, _TOO_LONG)
                 else:
-                    _add(tree, branch, part, name, child)
+                    _add(tree, branch, step, prefix + step, child)
             elif kind is dict or kind is list or kind is tuple or kind is Call or kind is Collection:
                 if not child:
                     continue
@@ -124,15 +133,16 @@ def _walk(root: object, *, once: bool) -> Tree:
                     continue
                 if once and id(child) in seen:
                     continue
-                part = key if type(key) is str else _part(key)
-                characters += len(prefix) + len(part)
+                step = key if type(key) is str else _step(key)
+                length = len(prefix) + len(step)
+                characters += length
                 if len(frames) >= _DEEPEST:
-                    tree.leave_out(prefix + part, _TOO_DEEP)
-                elif len(prefix) + len(part) > _LONGEST_NAME or characters > _MOST_CHARACTERS:
-                    tree.leave_out(prefix + part, _TOO_LONG)
+                    tree.leave_out(prefix, step, _TOO_DEEP)
+                elif length > _LONGEST_NAME or characters > _MOST_CHARACTERS:
+                    tree.leave_out(prefix, step, _TOO_LONG)
                 else:
-                    path = prefix + part
-                    pending = (child, Branch(path, part), f"{path}.")
+                    path = prefix + step
+                    pending = (child, Branch(path, step), f"{path}.")
                     break
         if pending is None:
             frames.pop()
@@ -143,10 +153,15 @@ def _walk(root: object, *, once: bool) -> Tree:
     return tree
 
 
-def _add(tree: Tree, branch: Branch, part: str, name: str, leaf: Leaf) -> None:
+def _add(tree: Tree, branch: Branch, step: str, name: str, leaf: Leaf | Storage) -> None:
+    if isinstance(leaf, Storage):
+        # It is no parameter, but bytes that someone saved; what can't be read must be named.
+        tree.leaves.append((name, _BARE))
+        branch.leaves.append(name)
+        return
     tree.leaves.append((name, leaf))
     branch.leaves.append(name)
-    if is_set_aside(part):
+    if is_set_aside(step):
         return
     if isinstance(leaf, Tensor):
         if not leaf.is_scalar:
@@ -158,31 +173,33 @@ def _add(tree: Tree, branch: Branch, part: str, name: str, leaf: Leaf) -> None:
         branch.weights += 1
 
 
-def _members(value: object, branch: Branch) -> tuple[Iterable[tuple[object, object]], int]:
-    """The keys and values of a container, and about how many they are."""
+def _parts(value: object, branch: Branch) -> Iterable[Part]:
+    """The keys and values of a container, by where they are taken from."""
     if isinstance(value, dict):
         branch.is_optimizer = "state" in value and "param_groups" in value
-        return value.items(), len(value)
+        return (Part(value, value.items()),)
     if isinstance(value, (list, tuple)):
-        return enumerate(value), len(value)
+        return (Part(value, enumerate(value)),)
     if isinstance(value, Collection):
-        return enumerate(value.items), len(value.items)
+        return (Part(value.items, enumerate(value.items)),)
     if isinstance(value, Call):
         branch.is_module = is_module(value)
-        members = list(state_of_module(value) if branch.is_module else attributes(value))
-        return members, len(members)
-    return (), 0
+        return state_of_module(value) if branch.is_module else attributes(value)
+    return ()
 
 
-def _part(key: object) -> str:
+def _step(key: object) -> str:
     """How a key that is no text stands in a path."""
-    if isinstance(key, OddKey):
-        value = key.value
-        if isinstance(value, (int, float)):
-            return repr(value)[:40]
-        if isinstance(value, tuple) and len(value) < 8 and all(isinstance(item, (int, float, str)) for item in value):
-            return quoted(",".join(str(item)[:40] for item in value))
-        return f"<{type(value).__name__}>"
-    if isinstance(key, bytes):
-        return key.decode("utf-8", "backslashreplace")
-    return str(key)
+    value = key.value if isinstance(key, OddKey) else key
+    if isinstance(value, bytes):
+        return value[: _LONGEST_NAME + 1].decode("utf-8", "backslashreplace")
+    if value is None or isinstance(value, (int, float, str)):
+        return _shown(value)
+    if isinstance(value, tuple) and len(value) < 8 and all(isinstance(item, (int, float, str)) for item in value):
+        return quoted(",".join(_shown(item)[:40] for item in value))
+    # To spell out what a stranger nested can take forever.
+    return f"<{type(value).__name__}>"
+
+
+def _shown(value: object) -> str:
+    return shown_integer(value) if type(value) is int else str(value)

@@ -16,7 +16,7 @@ from zoo.checkpoint.describe import quoted, shown_path
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.errors import MalformedCheckpoint, UnsupportedFeature
 
-__all__ = ["MAGIC", "Entry", "ZipArchive", "check_entries", "read_archive"]
+__all__ = ["MAGIC", "EntriesCheck", "Entry", "ZipArchive", "check_entries", "read_archive"]
 
 MAGIC: Final = b"PK\x03\x04"
 
@@ -122,14 +122,28 @@ def read_archive(path: Path, descriptor: int, size: int) -> ZipArchive:
     return ZipArchive(path, entries, first[: first.find("/") + 1])
 
 
-def check_entries(path: Path) -> tuple[str, ...]:
-    """Compare every stored entry with its CRC, reading all of the archive; what does not agree, in words."""
+class EntriesCheck(NamedTuple):
+    """problems: what does not agree. notes: what could not be checked. In words."""
+
+    problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def check_entries(path: Path) -> EntriesCheck:
+    """Compare every stored entry with its CRC, reading all of the archive.
+
+    torch can be told to write none; all of them are 0 then, and nothing of the contents is checked.
+    """
     with open_regular(path) as (descriptor, size):
         archive = read_archive(path, descriptor, size)
-        return tuple(
-            f"{quoted(entry.name)}: its CRC is {found:08x}, but the archive says {entry.crc:08x}"
-            for entry in archive.entries.values()
-            if entry.stored and (found := entry_crc(path, descriptor, entry)) != entry.crc
+        if all(not entry.crc for entry in archive.entries.values()):
+            return EntriesCheck((), ("torch was told to write no CRCs, so that damage to its contents can't be seen",))
+        return EntriesCheck(
+            tuple(
+                f"{quoted(entry.name)}: its CRC is {found:08x}, but the archive says {entry.crc:08x}"
+                for entry in archive.entries.values()
+                if entry.stored and (found := entry_crc(path, descriptor, entry)) != entry.crc
+            )
         )
 
 
