@@ -471,6 +471,15 @@ def test_cycles_end(asm: SimpleNamespace, write_program: Callable[..., Path]) ->
     assert any("hold themselves" in warning for warning in checkpoint.warnings)
 
 
+def test_functions_that_call_themselves_end(asm: SimpleNamespace, write_program: Callable[..., Path]) -> None:
+    function = asm.global_("torch._tensor", "_rebuild_from_type_v2")
+    nested = function + b"q\x01" + b"h\x01N" * 20_000 + b")" + b"\x87" * 20_000 + b"R"
+    program = asm.mapping((asm.text("weight"), asm.tensor()), (asm.text("nested"), nested))
+    checkpoint = open_checkpoint(write_program(program))
+    assert list(checkpoint) == ["weight"]
+    assert "subclass" in checkpoint.unsupported["nested"]
+
+
 MANY = 30_000
 LIST = b"](" + b"N" * MANY + b"e"
 COPIES: dict[str, tuple[Payload, Payload]] = {

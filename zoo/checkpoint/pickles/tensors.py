@@ -82,6 +82,9 @@ _BY_LABEL = {
 DTYPES: dict[tuple[str, str], Element] = {("torch", label): element for label, element in _BY_LABEL.items()}
 """torch.float32 and its kin, by (module, name)."""
 
+# torch writes one inside of another at most.
+_DEEPEST_TYPES = 4
+
 # Neither torch nor a file can have as many of anything.
 _END_OF_INTEGERS = 2**63
 
@@ -269,17 +272,23 @@ def _device(args: tuple[object, ...]) -> object:
 
 def _from_type(args: tuple[object, ...]) -> object:
     """A subclass, or a tensor with attributes: (function, class, its arguments, state). Calls what it is given."""
-    if len(args) < 3 or not isinstance(args[2], tuple):
-        return _Broken("_rebuild_from_type without arguments")
-    for part in args[:2]:
-        if isinstance(part, Global):
-            part.called = True
-    if len(args) > 3:
-        note_planted(args[3])
-    function = args[0]
+    function: object = None
+    for _ in range(_DEEPEST_TYPES):
+        if len(args) < 3 or not isinstance(args[2], tuple):
+            return _Broken("_rebuild_from_type without arguments")
+        for part in args[:2]:
+            if isinstance(part, Global):
+                part.called = True
+        if len(args) > 3:
+            note_planted(args[3])
+        function, args = args[0], args[2]
+        if not isinstance(function, Global) or function.rebuild is not _from_type:
+            break
+    else:
+        return Unreadable("it is a subclass of a subclass, and so on, which torch never writes")
     if isinstance(function, Global) and function.rebuild is not None:
-        return function.rebuild(args[2])
-    return Call(function, args[2])
+        return function.rebuild(args)
+    return Call(function, args)
 
 
 def _wrapper(args: tuple[object, ...]) -> object:
