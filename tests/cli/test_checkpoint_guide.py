@@ -85,7 +85,7 @@ def console():
 
 def test_the_commands_do_what_the_guide_shows(terminal, files):
     for command, shown in console():
-        screen = terminal(*shlex.split(command)[1:], NO_COLOR="1", COLUMNS="110")
+        screen = terminal(*shlex.split(command)[1:], NO_COLOR="1", COLUMNS="110", ZOO_PROGRESS="0")
         assert screen.exit_code() == 0, f"{command}\n{screen.screen}"
         said = [line.rstrip() for line in STYLES.sub("", screen.screen).rstrip("\n").splitlines()]
         # "..." stands for lines that the guide leaves out.

@@ -70,3 +70,12 @@ def test_in_a_pipe_nothing_is_shown(capsys):
     with progress_bar("Verifying", in_bytes=True) as progress:
         progress(1, 2)
     assert capsys.readouterr() == ("", "")
+
+
+def test_nothing_is_shown_to_who_wants_no_bars(screen, monkeypatch):
+    monkeypatch.setenv("ZOO_PROGRESS", "0")
+    monkeypatch.setattr("zoo.cli.progress._DelayedBar", None)
+    terminal = screen()
+    with progress_bar("Loading") as progress:
+        progress(1, 2)
+    assert terminal.getvalue() == ""

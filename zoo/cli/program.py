@@ -38,6 +38,7 @@ Environment:
   ZOO_PLUGINS=a,b    load only these plugins
   ZOO_PREFER=x=dist  which distribution a name means that two of them claim
   ZOO_STRICT=1       make a plugin that fails to load an error
+  ZOO_PROGRESS=0     show no progress bars
   NO_COLOR=1         no colours""",
 )
 @click.version_option(__version__, prog_name="zoo", message="%(prog)s %(version)s")

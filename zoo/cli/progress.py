@@ -1,7 +1,8 @@
-"""A progress bar on the terminal for what takes longer than a second; in a pipe, nothing."""
+"""A progress bar on the terminal for what takes longer than a second; in a pipe, or with ZOO_PROGRESS=0, nothing."""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ def progress_bar(description: str, *, in_bytes: bool = False) -> Iterator[Callab
 
     in_bytes: the amounts are bytes; how many there are per second and the time that is left are shown, too.
     """
-    if not is_terminal(sys.stderr):
+    if not is_terminal(sys.stderr) or os.environ.get("ZOO_PROGRESS") == "0":
         yield lambda done, total: None
         return
     bar = _DelayedBar(description, in_bytes=in_bytes)
