@@ -14,7 +14,7 @@ import torch
 import transformers
 
 import zoo
-from zoo.errors import CheckpointError, UnsupportedFeature
+from zoo.errors import CheckpointError, UnsupportedFeature, WeightsMismatch
 from zoo.testing import assert_logits_agree, assert_same_tensors, shake
 
 IDS = torch.randint(97, (2, 13), generator=torch.Generator().manual_seed(1))
@@ -51,6 +51,20 @@ def test_it_gives_the_same_logits_and_is_saved_as_safetensors(tmp_path, legacy, 
     zoo.save(ours, tmp_path / "new")
     model.save_pretrained(tmp_path / "theirs")
     assert_same_tensors(tmp_path / "new", tmp_path / "theirs")
+
+
+def test_tied_arrays_inside_the_pickle_are_compared(tmp_path):
+    """Small numpy arrays are at no place of their own; two of the same shape are not the same for that."""
+    model = reference(tmp_path, tie_word_embeddings=True)
+    state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    ours, _ = zoo.load(tmp_path)
+    with torch.inference_mode():
+        assert_logits_agree(ours({"input_ids": IDS}).logits, model(IDS).logits, 1e-4)
+    state["lm_head.weight"] = state["lm_head.weight"] + 1
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    with pytest.raises(WeightsMismatch, match="differs from the one that it is tied to"):
+        zoo.load(tmp_path)
 
 
 def test_shards_and_a_trainers_files_beside_them(tmp_path):
