@@ -20,9 +20,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     directory = tmp_path / "site"
     directory.mkdir()
     monkeypatch.syspath_prepend(str(directory))
+    before = set(sys.modules)  # an installed package may have the name of an invented one
     yield directory
     packages = {path.stem for path in directory.iterdir()}
-    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+    for name in [name for name in sys.modules if name not in before and name.partition(".")[0] in packages]:
         del sys.modules[name]
 
 
