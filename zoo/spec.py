@@ -98,6 +98,7 @@ class ArchitectureSpec(Spec):
 
     model_types: the `model_type` values of the Hub's config.json that mean this architecture.
     default_preset: what `zoo.load(name)` loads. preprocessor: the name of a PreprocessorSpec.
+    heads: task -> the head that it takes with this architecture, where that is not the task's own default.
     """
 
     config: str
@@ -107,6 +108,7 @@ class ArchitectureSpec(Spec):
     preprocessor: str
     default_preset: str | None = None
     model_types: tuple[str, ...] = ()
+    heads: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     paper: str = ""
 
     @classmethod
@@ -139,7 +141,11 @@ class HeadSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class NeckSpec(Spec):
-    """Adapts features to a head. It is always named by the user or a layout, never guessed."""
+    """Adapts features to a head. It is always named by the user or a layout, never guessed.
+
+    neck: an `interfaces.neck.Neck` class, built from the features that serve its requirement. config: its
+    `interfaces.neck_config.NeckConfig` class, which says what features it gives; torch-free.
+    """
 
     neck: str
     config: str
@@ -156,7 +162,8 @@ class TaskSpec(Spec):
 
     inputs, outputs: what goes in and comes out, in words for listings. model: the class that joins backbone and head
     (`interfaces.ComposedTaskModel` or a child). pipeline: called with (model, preprocessor).
-    default_heads: the head for each kind of features, e.g. {"tokens": "causal-lm"}.
+    default_heads: the head for each kind of features, e.g. {"tokens": "causal-lm"}. headless: the backbone alone does
+    the task, as for features.
     """
 
     inputs: str
@@ -164,6 +171,7 @@ class TaskSpec(Spec):
     pipeline: str | None = None
     model: str = "zoo.interfaces.task_model:ComposedTaskModel"
     default_heads: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    headless: bool = False
 
     @classmethod
     def _references(cls) -> tuple[str, ...]:
@@ -187,7 +195,8 @@ class LayoutSpec(Spec):
     """How an architecture, alone (head=None) or with a head, lies on disk.
 
     matches: called with `interfaces.ModelMetadata`, True when a checkpoint is in this layout; torch-free.
-    read_config: ModelMetadata -> `interfaces.LayoutConfigs` (of the architecture and of the head); torch-free.
+    neck: the name of the neck between them, if there is one.
+    read_config: ModelMetadata -> `interfaces.LayoutConfigs` (of the architecture, the neck and the head); torch-free.
     write_config: LayoutConfigs -> the contents of config.json, or None for layouts that are only read.
     key_map: a `weights.KeyMap`, or a callable LayoutConfigs -> KeyMap. class_name: the entry of `architectures` in
     config.json.
@@ -198,6 +207,7 @@ class LayoutSpec(Spec):
     read_config: str
     key_map: str
     head: str | None = None
+    neck: str | None = None
     write_config: str | None = None
     class_name: str | None = None
 

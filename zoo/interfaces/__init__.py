@@ -4,6 +4,7 @@ from zoo.interfaces.cache import Cache, CacheSpec, LayerCache, LayerCacheSpec
 from zoo.interfaces.config import Config, TypedConfig
 from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
+from zoo.interfaces.neck_config import NeckConfig
 from zoo.interfaces.preprocessor import Preprocessor
 from zoo.interfaces.shown import shown
 
@@ -16,6 +17,7 @@ __all__ = [
     "LayerCacheSpec",
     "LayoutConfigs",
     "ModelMetadata",
+    "NeckConfig",
     "Preprocessor",
     "TypedConfig",
     "shown",

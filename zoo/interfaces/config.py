@@ -36,6 +36,10 @@ class Config(Protocol):
         """What the backbone of this configuration gives."""
         ...
 
+    def maps_only(self) -> Self:
+        """The same backbone where nothing but its maps is wanted, as for dense prediction: without a last norm, say."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TypedConfig:
@@ -83,6 +87,12 @@ class TypedConfig:
         if unknown:
             raise ConfigError(f"{type(self).__name__} has no field {', '.join(map(repr, unknown))}.")
         return dataclasses.replace(self, **changes)
+
+    def maps_only(self) -> Self:
+        """The same backbone where nothing but its maps is wanted; a child with parts that only serve others drops
+        them.
+        """
+        return self
 
     @classmethod
     def from_hub(cls, values: Mapping[str, Any]) -> Self:

@@ -35,3 +35,4 @@ class LayoutConfigs:
 
     architecture: Config
     head: Any = None
+    neck: Any = None

@@ -13,13 +13,14 @@ __all__ = ["Origin"]
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """architecture, head: full names in the registry. task: its canonical id; None for a bare backbone.
+    """architecture, neck, head: full names in the registry. task: its canonical id; None for a bare backbone.
 
     reference: what was loaded; None for random weights. generation_config: the contents of generation_config.json.
     report: what happened to stored tensors that did not simply become parameters (`weights.assign.LoadReport`).
     """
 
     architecture: str
+    neck: str | None = None
     head: str | None = None
     task: str | None = None
     reference: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from zoo.interfaces import FeatureSpec, TypedConfig
 
@@ -133,6 +133,9 @@ class Transformer(TypedConfig):
             return maps
         pooled = FeatureSpec(name="pooled", channels=self.channels(len(maps) - 1), kind="vector", modality="image")
         return (*maps, pooled)
+
+    def maps_only(self) -> Self:
+        return self.replace(dense=True)
 
     def write_hub(self, values: dict[str, Any], names: Sequence[str]) -> None:
         super().write_hub(values, names)
