@@ -68,7 +68,7 @@ def test_padding_tokens_are_left_out_of_the_mean():
 
 def test_a_text_backbone_is_refused():
     config = {"model_type": "llama", "vocab_size": 9, "hidden_size": 8, "num_attention_heads": 2}
-    with pytest.raises(zoo.CompositionError, match=r"can't do 'image-classification'.*needs image.*of text"):
+    with pytest.raises(zoo.CompositionError, match=r"can't do 'image-classification'.*needs image tokens; llama gives .*text tokens"):
         zoo.create(config, task="image-classification")
 
 

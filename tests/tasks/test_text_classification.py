@@ -97,6 +97,12 @@ def test_counts_that_are_none_are_refused_by_name(directory, wrong):
         pipe(["a"], **wrong)
 
 
+def test_what_is_no_text_is_refused(directory):
+    pipe = TextClassificationPipeline(zoo.load(directory)[0], preprocessor())
+    with pytest.raises(zoo.InvalidInput, match="A text or several were expected; found a value of type int"):
+        pipe(7)
+
+
 def test_several_scores_may_go_by_one_label_as_in_transformers(tmp_path):
     path, _ = write(tmp_path / "r", id2label={0: "bad", 1: "good", 2: "good"}, label2id={"bad": 0, "good": 2})
     model, _ = zoo.load(path)

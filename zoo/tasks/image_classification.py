@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeGuard, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.errors import InvalidInput, PreprocessorError
 from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.interfaces.features import Features
 from zoo.interfaces.head import Head
 from zoo.interfaces.task_model import ComposedTaskModel
+from zoo.tasks.batching import batched
 from zoo.tasks.classification import ClassificationOutput, LabelScore, count_labels, label_loss, ranked_labels
 from zoo.tasks.counts import require_count
 from zoo.tasks.head_configs import ImageClassifierConfig
+from zoo.tasks.image_batches import is_one, require_image_preprocessor, results_of_images
 
 if TYPE_CHECKING:
-    from zoo.preprocess.image import ImagePreprocessor
+    from zoo.preprocess.image import ImageItem, ImagePreprocessor
     from zoo.preprocess.image_reading import ImageInput
 
 __all__ = ["ImageClassificationPipeline", "ImageClassifier"]
@@ -77,15 +77,13 @@ class ImageClassificationPipeline:
     """
 
     def __init__(self, model: ComposedTaskModel, preprocessor: ImagePreprocessor | None) -> None:
-        if preprocessor is None:
-            raise PreprocessorError(
-                "The checkpoint has no preprocessor_config.json, which says how image-classification has to prepare "
-                "images; there is no default that fits all models.",
-                hint='Copy it into the directory; or choose: {"image_processor_type": "ViTImageProcessor"} as its '
-                "contents resizes to 224 x 224 and brings values to -1..1, as ViT was trained.",
-            )
         self.model = model
-        self.preprocessor = preprocessor
+        self.preprocessor = require_image_preprocessor(
+            preprocessor,
+            "image-classification",
+            '{"image_processor_type": "ViTImageProcessor"}',
+            "resizes to 224 x 224 and brings values to -1..1, as ViT was trained",
+        )
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str, an array and a tensor are iterable, too
@@ -101,7 +99,7 @@ class ImageClassificationPipeline:
         """One image gives a list of LabelScore; several, in batches, a list of such lists. top: how many labels to
         return; all by default.
         """
-        if _is_one(inputs):
+        if is_one(inputs):
             return next(self.iterate([inputs], top=top, batch_size=1))
         several: Iterable[ImageInput] = inputs  # type: ignore[assignment]  # a TypeGuard says nothing of the rest
         return list(self.iterate(several, top=top, batch_size=batch_size))
@@ -110,32 +108,11 @@ class ImageClassificationPipeline:
         self, inputs: Iterable[ImageInput], *, top: int | None = None, batch_size: int = 8
     ) -> Iterator[list[LabelScore]]:
         """The results of many images, one by one, with one batch of them in memory."""
-        require_count("batch_size", batch_size)
         if top is not None:
             require_count("top", top)
-        given: object = inputs  # what a caller without a type checker may pass
-        if not isinstance(given, Iterable):
-            raise InvalidInput(f"An image or several were expected; found a value of type {type(given).__name__}.")
-        remaining, done = iter(inputs), 0
-        while batch := list(islice(remaining, batch_size)):
-            yield from self._classify(batch, top, done)
-            done += len(batch)
 
-    def _classify(self, images: Sequence[ImageInput], top: int | None, done: int) -> Iterator[list[LabelScore]]:
-        """done: how many images came before these, so that a message can count them."""
-        parameter = next(self.model.parameters())
-        items = self.preprocessor(images, first=done)
-        ranked: dict[int, list[LabelScore]] = {}
-        for indices in self.preprocessor.batches(items):
-            collated = self.preprocessor.collate([items[index] for index in indices])
-            inputs = {name: value.to(parameter.device, parameter.dtype) for name, value in collated.items()}
-            with torch.inference_mode():
-                logits = self.model(inputs).logits
-            ranked.update(zip(indices, ranked_labels(logits, self.model.head.config.labels, top), strict=True))
-        yield from (ranked[index] for index in range(len(items)))
+        def compute(inputs: Mapping[str, Tensor], items: Sequence[ImageItem]) -> Iterator[list[LabelScore]]:
+            return ranked_labels(self.model(inputs).logits, self.model.head.config.labels, top)
 
-
-def _is_one(inputs: ImageInput | Iterable[ImageInput]) -> TypeGuard[ImageInput]:
-    from zoo.preprocess.image_reading import is_one_image
-
-    return is_one_image(inputs)
+        for first, batch in batched(inputs, batch_size, "An image"):
+            yield from results_of_images(batch, self.model, self.preprocessor, compute, first=first)

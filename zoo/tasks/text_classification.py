@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any, overload
 
 import torch
@@ -18,6 +17,7 @@ from zoo.interfaces.features import Features
 from zoo.interfaces.head import Head
 from zoo.interfaces.preprocessor import Preprocessor
 from zoo.interfaces.task_model import ComposedTaskModel
+from zoo.tasks.batching import batched
 from zoo.tasks.classification import ClassificationOutput, LabelScore, count_labels, label_loss, ranked_labels
 from zoo.tasks.counts import require_count
 from zoo.tasks.head_configs import LastTokenClassifierConfig
@@ -112,13 +112,10 @@ class TextClassificationPipeline:
         self, inputs: Iterable[str], *, top: int | None = None, batch_size: int = 8
     ) -> Iterator[list[LabelScore]]:
         """The results of many texts, one by one, with one batch of them in memory."""
-        require_count("batch_size", batch_size)
         if top is not None:
             require_count("top", top)
-        remaining, done = iter(inputs), 0
-        while batch := list(islice(remaining, batch_size)):
-            yield from self._classify(batch, top, done)
-            done += len(batch)
+        for first, batch in batched(inputs, batch_size, "A text"):
+            yield from self._classify(batch, top, first)
 
     def _classify(self, texts: Sequence[str], top: int | None, done: int) -> Iterator[list[LabelScore]]:
         """done: how many texts came before these, so that a message can count them."""
