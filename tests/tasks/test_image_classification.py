@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -115,11 +116,20 @@ def test_it_compiles_as_one_graph(feature):
 # ---- the pipeline
 
 
-class MeanColour(Model):
-    """The mean of each channel, and which sizes it was given."""
+COLOUR = FeatureSpec(name="colour", channels=3, kind="map", modality="image", stride=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColourConfig(TypedConfig):
+    def feature_specs(self) -> tuple[FeatureSpec, ...]:
+        return (COLOUR,)
+
+
+class Colour(Model):
+    """The image as its own features, and which sizes it was given."""
 
     def __init__(self) -> None:
-        super().__init__(TypedConfig())
+        super().__init__(ColourConfig())
         self.sizes: list[tuple[int, ...]] = []
 
     def forward(self, pixel_values: Tensor) -> Features:
@@ -129,14 +139,13 @@ class MeanColour(Model):
 
 def pipeline(**settings: Any) -> ImageClassificationPipeline:
     """The label of a picture is the colour that it has most of."""
-    spec = FeatureSpec(name="colour", channels=3, kind="map", modality="image", stride=1)
-    classifier = ImageClassifier((spec,), ImageClassifierConfig(labels=("red", "green", "blue")))
+    classifier = ImageClassifier((COLOUR,), ImageClassifierConfig(labels=("red", "green", "blue")))
     with torch.no_grad():
         classifier.weight.copy_(torch.eye(3))
         classifier.bias.zero_()
     values = {"image_processor_type": "ViTImageProcessor", "do_normalize": False, **settings}
     return ImageClassificationPipeline(
-        ComposedTaskModel(MeanColour(), classifier), ImagePreprocessor.from_config(values)
+        ComposedTaskModel(Colour(), classifier), ImagePreprocessor.from_config(values)
     )
 
 
