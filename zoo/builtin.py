@@ -105,6 +105,16 @@ def zoo_tasks() -> list[TaskSpec]:
             default_heads={"vector": "image-classifier", "map": "image-classifier", "tokens": "image-classifier"},
             summary="Give an image one of several labels",
         ),
+        TaskSpec(
+            name="image-feature-extraction",
+            aliases=("image-features",),
+            inputs="an image: a path, bytes, a Pillow image, an array or a tensor",
+            outputs="the backbone's maps, tokens and vector",
+            pipeline="zoo.tasks.image_features:ImageFeaturePipeline",
+            headless=True,
+            modality="image",
+            summary="What a backbone sees in an image, as arrays",
+        ),
     ]
 
 

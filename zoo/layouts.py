@@ -1,22 +1,52 @@
-"""Which layout a pair of architecture and head is written in, and the key map of a layout."""
+"""Which layout a backbone, with a neck and a head, is written in, and the key map of a layout. Torch-free."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from zoo.errors import AmbiguousName
 from zoo.interfaces.layout import LayoutConfigs
 from zoo.registry import Entry, registry, resolve_object
-from zoo.spec import ArchitectureSpec, HeadSpec, LayoutSpec
-from zoo.weights.key_map import KeyMap
+from zoo.spec import ArchitectureSpec, HeadSpec, LayoutSpec, NeckSpec
 
-__all__ = ["key_map_of", "writable_layout"]
+if TYPE_CHECKING:
+    from zoo.weights.key_map import KeyMap
+
+__all__ = ["key_map_of", "layout_of_pair", "writable_layout"]
 
 
-def writable_layout(architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec] | None) -> Entry[LayoutSpec] | None:
-    """The layout that the pair is saved in, None when no plugin brings one.
+def writable_layout(
+    architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec] | None, neck: Entry[NeckSpec] | None = None
+) -> Entry[LayoutSpec] | None:
+    """The layout that the architecture is saved in with this head, through this neck or none; None when no plugin
+    brings one.
 
     One of the architecture's own plugin comes first.
     """
-    found = [
+    found = _layouts(architecture, head)
+    return _best(architecture, [entry for entry in found if _has_neck(entry, neck)])
+
+
+def layout_of_pair(
+    architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec], neck: Entry[NeckSpec] | None
+) -> Entry[LayoutSpec] | None:
+    """Like `writable_layout`, where a neck that was not named may be the one of the pair's only layout."""
+    layout = writable_layout(architecture, head, neck)
+    if layout is None and neck is None:
+        layout = _best(architecture, _layouts(architecture, head))
+    return layout
+
+
+def key_map_of(layout: Entry[LayoutSpec], configs: LayoutConfigs) -> KeyMap:
+    """The layout's key map, made for these configurations where it depends on them."""
+    key_map = resolve_object(layout.spec.key_map)
+    made: KeyMap = key_map(configs) if callable(key_map) else key_map
+    return made
+
+
+def _layouts(architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec] | None) -> list[Entry[LayoutSpec]]:
+    """Those that the architecture is written in with the head, whatever the neck."""
+    return [
         entry
         for entry in registry().layouts.entries()
         if entry.spec.write_config is not None
@@ -24,6 +54,13 @@ def writable_layout(architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec]
         and (head is None) == (entry.spec.head is None)
         and (head is None or head.goes_by(entry.spec.head or ""))
     ]
+
+
+def _has_neck(layout: Entry[LayoutSpec], neck: Entry[NeckSpec] | None) -> bool:
+    return layout.spec.neck is None if neck is None else neck.goes_by(layout.spec.neck or "")
+
+
+def _best(architecture: Entry[ArchitectureSpec], found: list[Entry[LayoutSpec]]) -> Entry[LayoutSpec] | None:
     ranked = sorted(found, key=lambda entry: _rank(entry, architecture))
     best = [entry for entry in ranked if _rank(entry, architecture) == _rank(ranked[0], architecture)]
     if len(best) > 1:
@@ -33,13 +70,6 @@ def writable_layout(architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec]
             hint="Uninstall one of these plugins, or leave it out of ZOO_PLUGINS.",
         )
     return best[0] if best else None
-
-
-def key_map_of(layout: Entry[LayoutSpec], configs: LayoutConfigs) -> KeyMap:
-    """The layout's key map, made for these configurations where it depends on them."""
-    key_map = resolve_object(layout.spec.key_map)
-    made: KeyMap = key_map if isinstance(key_map, KeyMap) else key_map(configs)
-    return made
 
 
 def _rank(layout: Entry[LayoutSpec], architecture: Entry[ArchitectureSpec]) -> tuple[bool, bool]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from zoo.checkpoint import DirectoryTransaction, ShardPlan, TensorPlan, parse_size, plan_shards
 from zoo.checkpoint.describe import listed
+from zoo.composed_layout import composed_config, composed_layout
 from zoo.errors import InvalidInput, SaveError
 from zoo.hub import local_path
 from zoo.interfaces.layout import LayoutConfigs
@@ -139,22 +140,26 @@ def _rebuilt(model: Model | ComposedTaskModel) -> Model | ComposedTaskModel:
     if not isinstance(model, ComposedTaskModel):
         return type(model)(model.config)
     head = type(model.head)(model.head.features, model.head.config)
-    return type(model)(type(model.backbone)(model.config), head, model.neck)
+    neck = None if model.neck is None else type(model.neck)(model.neck.features, model.neck.config)
+    return type(model)(type(model.backbone)(model.config), head, neck)
 
 
 def _layout(origin: Origin) -> Entry[LayoutSpec]:
     architecture = registry().architectures.get(origin.architecture)
     head = registry().heads.get(origin.head) if origin.head is not None else None
-    layout = writable_layout(architecture, head)
-    if layout is None:
-        with_head = f" with the head '{head.spec.name}'" if head is not None else ""
-        raise SaveError(f"No installed plugin says how '{architecture.spec.name}'{with_head} is written.")
-    return layout
+    neck = registry().necks.get(origin.neck) if origin.neck is not None else None
+    layout = writable_layout(architecture, head, neck)
+    if layout is not None:
+        return layout
+    if head is None:
+        raise SaveError(f"No installed plugin says how '{architecture.spec.name}' is written.")
+    return composed_layout(architecture.full_name, neck.full_name if neck is not None else None, head.full_name)
 
 
 def _configs(model: Model | ComposedTaskModel) -> LayoutConfigs:
     if isinstance(model, ComposedTaskModel):
-        return LayoutConfigs(architecture=model.config, head=model.head.config)
+        neck = model.neck.config if model.neck is not None else None
+        return LayoutConfigs(architecture=model.config, neck=neck, head=model.head.config)
     return LayoutConfigs(architecture=model.config)
 
 
@@ -202,8 +207,10 @@ def _source(
 
 
 def _hub_config(layout: Entry[LayoutSpec], configs: LayoutConfigs, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    assert layout.spec.write_config is not None
-    config: dict[str, Any] = dict(resolve_object(layout.spec.write_config)(configs))
+    if layout.spec.write_config is None:
+        config = composed_config(layout, configs)
+    else:
+        config = dict(resolve_object(layout.spec.write_config)(configs))
     floating = [tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()]
     if floating:
         name = str(max(set(floating), key=floating.count)).removeprefix("torch.")

@@ -6,11 +6,13 @@ Only headers and small files are read here, so that `zoo info` and every refusal
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from zoo.checkpoint import Checkpoint, DirectoryFiles, ModelFiles, open_checkpoint, read_json, select_tensors
+from zoo.composed_layout import composed_layout_in
 from zoo.errors import (
     AmbiguousName,
     CheckpointError,
@@ -24,9 +26,12 @@ from zoo.hub import existing_path, is_reference, locate
 from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
 from zoo.log import logger
 from zoo.registry import Entry, registry, resolve_object
-from zoo.spec import ArchitectureSpec, LayoutSpec, PresetSpec
+from zoo.spec import ArchitectureSpec, LayoutSpec, PresetSpec, TaskSpec
 
-__all__ = ["Source", "open_source", "preset_of", "unknown_name"]
+__all__ = ["Source", "layout_of_config", "open_source", "preset_of", "presets_for", "unknown_name"]
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +51,16 @@ class Source:
     preset: Entry[PresetSpec] | None = None
 
 
-def open_source(reference: str | os.PathLike[str]) -> Source:
+def open_source(reference: str | os.PathLike[str], *, task: str | None = None) -> Source:
     """Open what a reference, preset or architecture name means.
+
+    task: an architecture's name means its preset that was trained for this task, if it has one.
 
     A string that is written as a path or has a scheme is a reference; otherwise names come before the file system,
     so that a directory called `llama` is reached as `./llama`.
     """
     if isinstance(reference, str) and reference and not is_reference(reference):
-        preset = preset_of(reference)
+        preset = preset_of(reference, task)
         if preset is not None:
             return _open_path(_locate_preset(preset), reference, preset)
         if existing_path(reference) is None:
@@ -61,20 +68,68 @@ def open_source(reference: str | os.PathLike[str]) -> Source:
     return _open_path(locate(reference), str(reference), None)
 
 
-def preset_of(name: str) -> Entry[PresetSpec] | None:
-    """The preset of that name, or the default preset of the architecture of that name; None when it is neither."""
+def preset_of(name: str, task: str | None = None) -> Entry[PresetSpec] | None:
+    """The preset of that name, or a preset of the architecture of that name: the default one for the task, else for the
+    architecture; None when the name is neither's.
+    """
     preset = registry().presets.find(name)
     if preset is not None:
         return preset
     architecture = registry().architectures.find(name)
     if architecture is None:
         return None
-    if architecture.spec.default_preset is None:
+    default = architecture.spec.default_preset
+    chosen = None if default is None else registry().presets.meant_by(architecture.distribution, default)
+    if task is not None:
+        trained = presets_for(architecture, registry().tasks.get(task))
+        if chosen not in trained:
+            chosen = _default_of(trained, architecture) or chosen
+    if chosen is None:
         raise NameNotFound(
             f"The architecture '{name}' has no default preset, so there are no weights to load by that name.",
             hint="Pass a directory or file, or `zoo.create` for random weights.",
         )
-    return registry().presets.meant_by(architecture.distribution, architecture.spec.default_preset)
+    return chosen
+
+
+def presets_for(architecture: Entry[ArchitectureSpec], task: Entry[TaskSpec]) -> list[Entry[PresetSpec]]:
+    """The architecture's presets that were trained for a task."""
+    return [
+        preset
+        for preset in registry().presets
+        if preset.spec.task is not None
+        and task.goes_by(preset.spec.task)
+        and architecture.goes_by(preset.spec.architecture)
+    ]
+
+
+def _default_of(
+    presets: Sequence[Entry[PresetSpec]], architecture: Entry[ArchitectureSpec]
+) -> Entry[PresetSpec] | None:
+    """The one that says of itself that it is the default; the architecture's own plugin has the first say."""
+    claims = [preset for preset in presets if preset.spec.default]
+    own = [preset for preset in claims if preset.distribution == architecture.distribution]
+    claims = own or claims
+    if len(claims) > 1:
+        listing = ", ".join(f"{preset.full_name} {preset.version}" for preset in claims)
+        raise AmbiguousName(
+            f"Several presets say that they are what '{architecture.spec.name}' means for this task: {listing}.",
+            hint="Load the one that you mean by its own name.",
+        )
+    return claims[0] if claims else None
+
+
+def layout_of_config(metadata: ModelMetadata, architecture: Entry[ArchitectureSpec]) -> Entry[LayoutSpec] | None:
+    """The architecture's layout that a config.json speaks of; None where it speaks of none, or of several."""
+    composed = composed_layout_in(metadata)
+    if composed is not None:
+        return composed
+    matching = [
+        layout
+        for layout in _matching_layouts(metadata)[0]
+        if registry().architectures.meant_by(layout.distribution, layout.spec.architecture) is architecture
+    ]
+    return matching[0] if len(matching) == 1 else None
 
 
 def unknown_name(name: str) -> ZooError:
@@ -116,12 +171,9 @@ def _open_path(path: Path, reference: str, preset: Entry[PresetSpec] | None) -> 
         metadata=checkpoint.metadata,
         tensors=checkpoint,
     )
-    layout = _find_layout(metadata, files, preset)
+    layout = _in_config(metadata, files, composed_layout_in) or _find_layout(metadata, files, preset)
     architecture = registry().architectures.meant_by(layout.distribution, layout.spec.architecture)
-    try:
-        configs = resolve_object(layout.spec.read_config)(metadata)
-    except ConfigError as error:
-        raise ConfigError(f"{_config_place(metadata, files)}: {error.message}", hint=error.hint) from error
+    configs = _in_config(metadata, files, resolve_object(layout.spec.read_config))
     return Source(
         reference=reference,
         checkpoint=checkpoint,
@@ -132,6 +184,14 @@ def _open_path(path: Path, reference: str, preset: Entry[PresetSpec] | None) -> 
         configs=configs,
         preset=preset,
     )
+
+
+def _in_config(metadata: ModelMetadata, files: ModelFiles, read: Callable[[ModelMetadata], T]) -> T:
+    """What is read in config.json, which errors name."""
+    try:
+        return read(metadata)
+    except ConfigError as error:
+        raise ConfigError(f"{_config_place(metadata, files)}: {error.message}", hint=error.hint) from error
 
 
 def _model_of(checkpoint: Checkpoint) -> Checkpoint:

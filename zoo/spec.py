@@ -163,7 +163,7 @@ class TaskSpec(Spec):
     inputs, outputs: what goes in and comes out, in words for listings. model: the class that joins backbone and head
     (`interfaces.ComposedTaskModel` or a child). pipeline: called with (model, preprocessor).
     default_heads: the head for each kind of features, e.g. {"tokens": "causal-lm"}. headless: the backbone alone does
-    the task, as for features.
+    the task, any of this modality.
     """
 
     inputs: str
@@ -172,6 +172,7 @@ class TaskSpec(Spec):
     model: str = "zoo.interfaces.task_model:ComposedTaskModel"
     default_heads: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     headless: bool = False
+    modality: Modality | None = None
 
     @classmethod
     def _references(cls) -> tuple[str, ...]:
@@ -197,6 +198,7 @@ class LayoutSpec(Spec):
     matches: called with `interfaces.ModelMetadata`, True when a checkpoint is in this layout; torch-free.
     neck: the name of the neck between them, if there is one.
     read_config: ModelMetadata -> `interfaces.LayoutConfigs` (of the architecture, the neck and the head); torch-free.
+    It is also asked about the architecture's own config.json, for a head that has yet to be trained.
     write_config: LayoutConfigs -> the contents of config.json, or None for layouts that are only read.
     key_map: a `weights.KeyMap`, or a callable LayoutConfigs -> KeyMap. class_name: the entry of `architectures` in
     config.json.
@@ -221,12 +223,14 @@ class PresetSpec(Spec):
     """Published weights under a short name. sources: references in order of preference; the first that can be had is
     used.
 
-    config: the contents of its config.json, so that `zoo.create` and `zoo info` need no download.
+    config: the contents of its config.json, so that `zoo.create` and `zoo info` need no download. default: what the
+    architecture's name means together with the task, as in `zoo.load("swin", task="segmentation")`.
     """
 
     architecture: str
     sources: tuple[str, ...]
     task: str | None = None
+    default: bool = False
     config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     licence: str = ""
     size_bytes: int | None = None

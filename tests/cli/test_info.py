@@ -176,7 +176,7 @@ def test_in_a_pipe_a_table_has_its_key_before_each_row(zoo_process):
     lines = [line.split("\t") for line in zoo_process("info", "llama").stdout.splitlines()]
     assert ["kind", "architecture"] in lines and ["name", "llama"] in lines
     assert ["config", "hidden_size", "int", "4096"] in lines
-    assert ["tasks", "text-generation", "yes", "causal-lm", "-"] in lines
+    assert ["tasks", "text-generation", "yes", "causal-lm", "1", "-"] in lines
 
 
 def test_on_a_terminal_there_are_titles(terminal):

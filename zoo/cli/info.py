@@ -55,7 +55,7 @@ _TABLES: Mapping[str, Sequence[str]] = {
     "layouts": ("name", "head", "class_name", "writable"),
     "presets": ("name", "task", "size_bytes", "licence", "summary"),
     "sources": ("reference", "path", "reason"),
-    "tasks": ("name", "composes", "heads", "reason"),
+    "tasks": ("name", "composes", "heads", "trained", "reason"),
 }
 """The keys of a description that hold a list of objects, and what of these objects is shown."""
 
@@ -128,6 +128,8 @@ def _shown(key: str, value: Json) -> str:
         return "-"
     if key == "requires":
         return requirement(cast("Description | Sequence[Description]", value))
+    if key == "trained" and isinstance(value, list):
+        return str(len(value))  # their names stand in the table of presets
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and (key == "bytes" or key.endswith("_bytes")):

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from zoo.composition import choose_head
+from zoo.composing import Composition, Request, compose
 from zoo.describe.entries import describe_entry
 from zoo.describe.json_types import Description, Json
-from zoo.errors import CompositionError, NameNotFound, ZooError
+from zoo.errors import ZooError
+from zoo.interfaces.config import Config
 from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.registry import Entry, registry, resolve_object
-from zoo.spec import ArchitectureSpec, TaskSpec
+from zoo.spec import ArchitectureSpec, HeadSpec, PresetSpec, TaskSpec
 
 __all__ = ["architecture_details", "describe_features"]
 
@@ -45,7 +46,7 @@ def architecture_details(entry: Entry[ArchitectureSpec]) -> Description:
     return details | {
         "features_of": f"the preset {default.spec.name}" if default is not None else "the default configuration",
         "features": [describe_features(feature) for feature in features],
-        "tasks": [_composition(entry, features, task) for task in registry().tasks],
+        "tasks": [_composition(entry, config, task, presets) for task in registry().tasks],
         "config": _config_fields(config_class),
     }
 
@@ -56,27 +57,29 @@ def describe_features(feature: FeatureSpec) -> Description:
 
 
 def _composition(
-    architecture: Entry[ArchitectureSpec], features: Sequence[FeatureSpec], task: Entry[TaskSpec]
+    architecture: Entry[ArchitectureSpec], config: Config, task: Entry[TaskSpec], presets: Sequence[Entry[PresetSpec]]
 ) -> Description:
-    """Whether the architecture can do the task, and with which heads, the default one first; else the reason."""
+    """Whether the architecture can do the task, with which heads, the default one first, and which presets were trained
+    for it; else the reason.
+    """
     name = task.spec.name
+    trained = [preset.spec.name for preset in presets if preset.spec.task and task.goes_by(preset.spec.task)]
+    stored = Composition(architecture=architecture, config=config)
     try:
-        default = choose_head(architecture, features, task)
-    except (CompositionError, NameNotFound) as error:
-        return {"name": name, "composes": False, "heads": [], "reason": error.message}
-    heads = [default.spec.name]
+        default = compose(stored, Request(task=task.full_name)).head
+    except ZooError as error:
+        return {"name": name, "composes": False, "heads": [], "trained": list(trained), "reason": error.message}
+    heads = [] if default is None else [default.spec.name]
     for head in registry().heads:
-        if task.goes_by(head.spec.task) and head is not default and _fits(architecture, features, task, head.full_name):
+        if task.goes_by(head.spec.task) and head is not default and _fits(stored, task, head):
             heads.append(head.spec.name)
-    return {"name": name, "composes": True, "heads": list(heads), "reason": None}
+    return {"name": name, "composes": True, "heads": list(heads), "trained": list(trained), "reason": None}
 
 
-def _fits(
-    architecture: Entry[ArchitectureSpec], features: Sequence[FeatureSpec], task: Entry[TaskSpec], head: str
-) -> bool:
+def _fits(stored: Composition, task: Entry[TaskSpec], head: Entry[HeadSpec]) -> bool:
     try:
-        choose_head(architecture, features, task, head)
-    except CompositionError:
+        compose(stored, Request(task=task.full_name, head=head.full_name))
+    except ZooError:
         return False
     return True
 

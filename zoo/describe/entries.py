@@ -65,6 +65,7 @@ def _own_fields(spec: Spec) -> Description:
                 "inputs": spec.inputs,
                 "outputs": spec.outputs,
                 "default_heads": dict(spec.default_heads),
+                "headless": spec.headless,
                 "has_pipeline": spec.pipeline is not None,
             }
         case HeadSpec():
@@ -84,6 +85,7 @@ def _own_fields(spec: Spec) -> Description:
             return {
                 "architecture": spec.architecture,
                 "head": None if spec.head is None else _shortest(registry().heads, spec.head),
+                "neck": None if spec.neck is None else _shortest(registry().necks, spec.neck),
                 "class_name": spec.class_name,
                 "writable": spec.write_config is not None,
             }

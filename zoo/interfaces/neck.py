@@ -14,8 +14,8 @@ __all__ = ["Neck"]
 
 
 class Neck(nn.Module):
-    """Built from the backbone's FeatureSpecs that meet its requirement, and its own `interfaces.neck_config.NeckConfig`;
-    `forward` turns Features into Features of which `config.feature_specs(features)` says what they are.
+    """Built from the backbone's FeatureSpecs that meet its requirement, and its own `NeckConfig`; `forward` turns
+    Features into Features of which `config.feature_specs(features)` says what they are.
     """
 
     def __init__(self, features: tuple[FeatureSpec, ...], config: Any) -> None:

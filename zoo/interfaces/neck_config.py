@@ -12,7 +12,7 @@ __all__ = ["NeckConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class NeckConfig(TypedConfig):
-    """A neck's configuration. All fields have defaults, so that a neck can be named alone, as in `neck="simple_fpn"`."""
+    """A neck's configuration. All fields have defaults, so that it is enough to name a neck: `neck="simple_fpn"`."""
 
     def feature_specs(self, features: tuple[FeatureSpec, ...]) -> tuple[FeatureSpec, ...]:
         """What the neck makes of these features, which meet its requirement: what the head is chosen and built by."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from zoo.errors import CompositionError
 from zoo.interfaces.config import Config
+from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.interfaces.features import Features
 from zoo.interfaces.head import Head
 from zoo.interfaces.model import Model
+from zoo.interfaces.neck import Neck
 from zoo.interfaces.origin import Origin
 
 __all__ = ["ComposedTaskModel", "TaskModel"]
@@ -47,11 +50,14 @@ class ComposedTaskModel(nn.Module):
     origin: Origin | None = None
     """Set by `zoo.load` and `zoo.create`."""
 
-    def __init__(self, backbone: Model, head: Head, neck: nn.Module | None = None) -> None:
+    def __init__(self, backbone: Model, head: Head, neck: Neck | None = None) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck
         self.head = head
+        given = backbone.config.feature_specs()
+        self._taps = _taps(given, head.features if neck is None else neck.features)
+        self._neck_taps = None if neck is None else _taps(neck.config.feature_specs(neck.features), head.features)
         self.bind()
 
     @property
@@ -102,9 +108,9 @@ class ComposedTaskModel(nn.Module):
         Returns the head's output. Given a target, its `loss` and `losses` are set; denominators are those of the whole
         accumulated batch.
         """
-        features = self.features(inputs)
+        features = _tapped(self.features(inputs), self._taps)
         if self.neck is not None:
-            features = self.neck(features)
+            features = _tapped(self.neck(features), self._neck_taps)
         output = self.head(features, **head_options)
         if target is not None:
             output.loss, output.losses = self.head.loss(output, target, denominators)
@@ -126,3 +132,15 @@ class ComposedTaskModel(nn.Module):
                 )
             shared[ours] = roles[role]
         return shared
+
+
+def _taps(given: tuple[FeatureSpec, ...], taken: tuple[FeatureSpec, ...]) -> tuple[int, ...] | None:
+    """The numbers of the maps that are taken, among those that are given; None for all, and where none is."""
+    maps = [feature for feature in given if feature.kind == "map"]
+    taps = tuple(number for number, feature in enumerate(maps) if feature in taken)
+    return taps if 0 < len(taps) < len(maps) else None
+
+
+def _tapped(features: Features, taps: tuple[int, ...] | None) -> Features:
+    """The features with only the maps that are taken."""
+    return features if taps is None else replace(features, maps=tuple(features.maps[number] for number in taps))

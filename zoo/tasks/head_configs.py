@@ -8,18 +8,15 @@ from typing import Any
 
 from zoo.errors import ConfigError
 from zoo.interfaces.config import TypedConfig
+from zoo.interfaces.labels import MAX_LABELS
 from zoo.interfaces.shown import shown
 
 __all__ = [
-    "MAX_LABELS",
     "CausalLMHeadConfig",
     "ImageClassifierConfig",
     "LastTokenClassifierConfig",
     "labels_from_hub",
 ]
-
-MAX_LABELS = 1_000_000
-"""More than any head has; a file that says more, or a slip of the hand, shall not make names for hours."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,9 +61,10 @@ def plan_assignment(
 ) -> Assignment:
     """Decide for every stored tensor and every parameter.
 
-    targets: canonical parameter name -> a tensor of its shape (on the meta device). unused: prefix of canonical names
-    -> why that part of the model was not built. untrained: targets that need no stored tensor. Raises WeightsMismatch
-    listing everything that is missing, unexpected or mis-shaped.
+    targets: canonical parameter name -> a tensor of its shape (on the meta device). unused: canonical name -> why
+    the model lacks it, or has it in another shape. untrained: targets that need no stored tensor.
+
+    Raises WeightsMismatch listing everything that is missing, unexpected or mis-shaped.
     """
     matches, ignored, unexpected = key_map.match_stored(checkpoint)
     kept_of = {name: group[0] for group in ties for name in group[1:]}
@@ -75,7 +76,7 @@ def plan_assignment(
     kept: list[Match] = []
     deferred: list[Match] = []
     for match in matches:
-        reason = next((why for prefix, why in unused.items() if match.model[0].startswith(prefix)), None)
+        reason = unused.get(match.model[0])
         if reason is not None:
             ignored.update(dict.fromkeys(match.stored, reason))
             continue

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from zoo.errors import PluginError
 from zoo.weights.operations import RENAME, Operation
 
-__all__ = ["Ignore", "KeyMap", "Match", "Rule"]
+__all__ = ["AS_IT_IS", "Ignore", "KeyMap", "Match", "Rule"]
 
 _NUMBER = re.compile(r"(?<![^.])(?:[0-9]+|\{[a-z_]+\})(?![^.])")
 
@@ -165,6 +165,20 @@ class KeyMap:
             match = _instantiate(pattern.rule, bound)
             matches.setdefault(match.stored, match)
         return list(matches.values()), unclaimed
+
+
+class _AsItIs(KeyMap):
+    """Every tensor is stored under its canonical name."""
+
+    def match_stored(self, keys: Iterable[str]) -> tuple[list[Match], dict[str, str], list[str]]:
+        return [Match((key,), (key,), RENAME) for key in keys], {}, []
+
+    def match_model(self, keys: Iterable[str]) -> tuple[list[Match], list[str]]:
+        return [Match((key,), (key,), RENAME) for key in keys], []
+
+
+AS_IT_IS = _AsItIs(())
+"""For files that keep canonical names."""
 
 
 def _variables(template: str) -> list[str]:
