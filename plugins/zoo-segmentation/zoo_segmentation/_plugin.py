@@ -6,7 +6,8 @@ What another distribution brings goes by its full name, so that a third one that
 from __future__ import annotations
 
 from zoo.plugins import hookimpl
-from zoo.spec import FeatureRequirement, HeadSpec, Manifest, TaskSpec
+from zoo.spec import FeatureRequirement, HeadSpec, LayoutSpec, Manifest, NeckSpec, PresetSpec, TaskSpec
+from zoo_segmentation.presets import PRESETS
 
 _PYRAMID = FeatureRequirement(kind="map", modality="image", strides=(4, 8, 16, 32))
 
@@ -43,4 +44,51 @@ def zoo_heads() -> list[HeadSpec]:
             requires=_PYRAMID,
             summary="Pyramid pooling over the coarsest map, joined with the finer ones from the top down",
         ),
+        HeadSpec(
+            name="fpn",
+            task="image-segmentation",
+            head="zoo_segmentation.fpn:FPN",
+            config="zoo_segmentation.config:FPNConfig",
+            requires=_PYRAMID,
+            summary="A feature pyramid, whose levels are brought to one resolution and added up",
+        ),
     ]
+
+
+@hookimpl
+def zoo_necks() -> list[NeckSpec]:
+    return [
+        NeckSpec(
+            name="stage-norms",
+            neck="zoo_segmentation.stage_norms:StageNorms",
+            config="zoo_segmentation.stage_norms_config:StageNormsConfig",
+            requires=FeatureRequirement(kind="map", modality="image"),
+            summary="A layer norm for each map, as dense prediction with Swin has them",
+        ),
+    ]
+
+
+@hookimpl
+def zoo_layouts() -> list[LayoutSpec]:
+    return [_upernet("swin", "Swin", neck="stage-norms"), _upernet("swinv2", "Swin V2")]
+
+
+@hookimpl
+def zoo_presets() -> list[PresetSpec]:
+    return PRESETS
+
+
+def _upernet(architecture: str, name: str, neck: str | None = None) -> LayoutSpec:
+    layout = f"zoo_segmentation.layouts:{architecture.upper()}"
+    return LayoutSpec(
+        name=f"upernet-{architecture}",
+        architecture=f"zoo-swin:{architecture}",
+        neck=neck,
+        head="upernet",
+        class_name="UperNetForSemanticSegmentation",
+        summary=f"The Hub's UperNetForSemanticSegmentation with {name}",
+        matches=f"{layout}.matches",
+        read_config=f"{layout}.read_config",
+        write_config=f"{layout}.write_config",
+        key_map=f"zoo_segmentation.keys:{architecture.upper()}",
+    )
