@@ -1,0 +1,1 @@
+"""Vision transformers for zoo: ViT, DeiT, DINOv2, their layouts, a neck and presets. Import from the modules."""
