@@ -260,6 +260,25 @@ def test_cropped_and_padded_pixels_come_back_to_where_they_were(as_is, crop):
     np.testing.assert_array_equal(back.numpy()[:, seen], values.transpose(2, 0, 1)[:, seen])
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"size": {"height": 32, "width": 48}},
+        {"do_resize": False, "do_center_crop": True, "crop_size": {"height": 7, "width": 31}},
+    ],
+    ids=["resized", "cropped and padded"],
+)
+def test_bands_are_the_rows_of_the_whole(monkeypatch, settings):
+    monkeypatch.setattr("zoo.preprocess.image_bands.BAND_BYTES", 4 * 17 * 5 * 4)  # four rows of 17 pixels
+    images = preprocessor(**settings)
+    items = images([rgb(15, 17)])
+    maps = torch.randn(1, 5, 8, 12, generator=torch.Generator().manual_seed(0))
+    bands = list(images.bands(maps[0], items[0], fill=-1))
+    assert [first for first, _ in bands] == [0, 4, 8, 12]
+    whole = torch.cat([band for _, band in bands]).permute(2, 0, 1)
+    torch.testing.assert_close(whole, images.postprocess(maps, items, fill=-1)[0], rtol=0, atol=1e-6)
+
+
 def test_padding_on_all_sides_is_taken_off():
     images = ImagePreprocessor.from_config(
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from zoo.checkpoint.files import ModelFiles, read_json
 from zoo.errors import InvalidInput, MalformedCheckpoint, PreprocessorError
+from zoo.preprocess.image_bands import laid_back_bands
 from zoo.preprocess.image_geometry import Geometry, Size
 from zoo.preprocess.image_reading import ImageInput, is_one_image, read_image
 from zoo.preprocess.image_settings import IMAGE_FILE, ImageSettings, read_image_settings
@@ -109,6 +110,17 @@ class ImagePreprocessor:
         if len(maps) != len(items):
             raise InvalidInput(f"There are {len(maps)} outputs for {len(items)} items.")
         return [laid_back(values, item.geometry, fill) for values, item in zip(maps, items, strict=True)]
+
+    def bands(self, maps: Tensor, item: ImageItem, *, fill: float = 0) -> Iterator[tuple[int, Tensor]]:
+        """What `postprocess` gives for one item, from top to bottom, in memory that does not grow with the image: the
+        number of the first row, and (rows, width, channels). maps: (channels, height, width), floats.
+        """
+        return laid_back_bands(maps, item.geometry, fill)
+
+    def at_own_scale(self) -> Self:
+        """The same but without resizing, cropping and padding: for parts of an image."""
+        steps = ("do_resize", "do_center_crop", "do_pad")
+        return self.from_config(json.loads(self._contents) | dict.fromkeys(steps, False))
 
     def files(self) -> dict[str, bytes]:
         """The file to save beside the weights, as it was read."""

@@ -15,7 +15,7 @@ from zoo.preprocess.image_geometry import Geometry, Span
 from zoo.preprocess.image_reading import MAX_PIXELS
 from zoo.preprocess.image_settings import ImageSettings
 
-__all__ = ["laid_back", "prepare", "value_table"]
+__all__ = ["Axis", "laid_back", "prepare", "value_table"]
 
 Pixels = NDArray[np.float32]
 
@@ -101,8 +101,8 @@ def laid_back(maps: Tensor, geometry: Geometry, fill: float) -> Tensor:
     saw nothing.
     """
     rows, columns = (
-        _Axis(geometry.rows, maps.shape[-2], maps.device),
-        _Axis(geometry.columns, maps.shape[-1], maps.device),
+        Axis(geometry.rows, maps.shape[-2], maps.device),
+        Axis(geometry.columns, maps.shape[-1], maps.device),
     )
     if not maps.is_floating_point():
         result = maps[:, rows.nearest][:, :, columns.nearest]
@@ -117,7 +117,7 @@ def laid_back(maps: Tensor, geometry: Geometry, fill: float) -> Tensor:
     return torch.where(seen, result, torch.full_like(result, fill))
 
 
-class _Axis:
+class Axis:
     """For each pixel of the original along one axis: between which positions of a map it lies, and how far."""
 
     def __init__(self, span: Span, positions: int, device: Any) -> None:
