@@ -233,7 +233,7 @@ class Dinov2Config(Transformer):
     model_type: Literal["dinov2", "dinov2_with_registers"] = "dinov2"
     patch_size: int | tuple[int, int] = 14
     layer_norm_eps: float = 1e-6
-    mlp_ratio: float = 4
+    mlp_ratio: int | float = 4
     layerscale_value: float = 1.0
     use_swiglu_ffn: bool = False
     use_mask_token: bool = True
@@ -307,6 +307,8 @@ class Dinov2Config(Transformer):
         super().write_hub(values, names)
         if self.model_type != WITH_REGISTERS and "num_register_tokens" not in self.hub:
             values.pop("num_register_tokens", None)  # the Hub's class knows no such word
+        if "mlp_ratio" in names and self.mlp_ratio == int(self.mlp_ratio):
+            values["mlp_ratio"] = int(self.mlp_ratio)  # transformers takes nothing but ints
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
