@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import threading
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -72,14 +74,34 @@ def test_sixteen_bits_keep_their_brightness(as_is):
         np.testing.assert_array_equal(as_is([form])[0].pixel_values[0], expected)
 
 
-def test_a_photo_is_turned_upright(as_is):
+@pytest.mark.parametrize(
+    ("orientation", "turns", "mirrored"),
+    [
+        (1, 0, False),
+        (2, 0, True),
+        (3, 2, False),
+        (4, 2, True),
+        (5, 1, True),
+        (6, 3, False),
+        (7, 3, True),
+        (8, 1, False),
+    ],
+)
+def test_a_photo_is_turned_upright(as_is, orientation, turns, mirrored):
+    """turns: to the left, by 90 degrees, of what was mirrored before."""
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     values = rgb(4, 8)
-    upright = np.rot90(values, -1)
+    upright = np.rot90(values[:, ::-1] if mirrored else values, turns)
     [item] = as_is([encoded(Image.fromarray(values), exif=exif)])
-    assert item.original_size == (8, 4)
+    assert item.original_size == upright.shape[:2]
     np.testing.assert_array_equal(item.pixel_values, upright.transpose(2, 0, 1))
+
+
+def test_a_broken_note_of_the_camera_does_not_spoil_the_photo(as_is):
+    content = encoded(Image.fromarray(rgb()), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    with pytest.warns(UserWarning, match="Corrupt EXIF"):
+        assert as_is([content])[0].original_size == (5, 7)
 
 
 def test_of_an_animation_the_first_picture_is_taken(as_is):
@@ -94,6 +116,47 @@ def test_transparency_is_dropped_or_put_on_white():
     assert preprocessor(**settings)([image])[0].pixel_values[:, 0, 0].tolist() == [200, 0, 0]
     whitening = preprocessor(**settings, do_convert_rgb=True)
     assert whitening([image])[0].pixel_values[:, 0, 0].tolist() == [255, 255, 255]
+
+
+def test_a_palette_that_is_transparent_in_places(as_is):
+    image = Image.fromarray(rgb()).convert("P")
+    transparent = encoded(image, transparency=bytes(range(200)))
+    np.testing.assert_array_equal(as_is([transparent])[0].pixel_values, as_is([encoded(image)])[0].pixel_values)
+
+
+def test_a_large_photo_is_read_without_a_warning(as_is, monkeypatch):
+    """Pillow warns from a size on that is below ours; here warnings are errors."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    assert as_is([encoded(Image.fromarray(rgb()))])[0].original_size == (5, 7)
+
+
+def test_threads_that_read_images_leave_the_filters_of_warnings_as_they_are(as_is):
+    second_reads, first_is_done = threading.Event(), threading.Event()
+    first, second = Image.fromarray(rgb()), Image.fromarray(rgb())
+    first.load = lambda: second_reads.wait(60)
+    second.load = lambda: second_reads.set() or first_is_done.wait(60)
+    before = list(warnings.filters)
+    threads = [
+        threading.Thread(target=lambda: (as_is([first]), first_is_done.set())),
+        threading.Thread(target=lambda: as_is([second])),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    after = list(warnings.filters)
+    warnings.filters[:] = before
+    assert after == before
+
+
+def test_every_kind_of_tensor_is_an_image(as_is):
+    values = torch.from_numpy(rgb()).permute(2, 0, 1)
+    negated = torch.complex(torch.zeros(3, 5, 7), -(values / 255)).conj().imag  # a view that negates when it is read
+    for tensor in (negated, (values / 255).requires_grad_(), (values / 255).double(), values.to(torch.uint16) * 257):
+        np.testing.assert_array_equal(as_is([tensor])[0].pixel_values, values)
+    for tensor in (values.to_sparse(), values.to("meta")):
+        with pytest.raises(zoo.InvalidInput, match=r"items\[0\] can't be decoded"):
+            as_is([tensor])
 
 
 # ---- what is refused
@@ -117,7 +180,7 @@ def bomb(width: int, height: int) -> bytes:
         ("cut.jpg", encoded(Image.fromarray(rgb(64, 64)), "JPEG")[:700], "can't be decoded"),
         ("cut.png", encoded(Image.fromarray(rgb(64, 64)))[:2000], "can't be decoded"),
         ("bomb.png", bomb(12_000, 12_000), "12000 x 12000 pixels"),
-        ("large.png", bomb(60_000, 60_000), "is too large"),
+        ("large.png", bomb(60_000, 60_000), "60000 x 60000 pixels"),
         ("script.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", "is no image in a format"),
     ],
 )
@@ -151,6 +214,11 @@ def test_what_is_no_file_is_named(as_is, tmp_path):
         as_is([tmp_path])
     with pytest.raises(zoo.InvalidInput, match="Download it first"):
         as_is(["https://example.org/a.png"])
+    with pytest.raises(zoo.InvalidInput, match="items\\[0\\] is '';"):
+        as_is([""])
+    with pytest.raises(zoo.InvalidInput, match="a text of 40022 characters, 'data:image/png;base64") as caught:
+        as_is(["data:image/png;base64," + "A" * 40_000])
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(
@@ -158,6 +226,7 @@ def test_what_is_no_file_is_named(as_is, tmp_path):
     [
         (np.full((4, 4, 3), np.nan), "not finite"),
         (np.full((4, 4, 3), 1.5), "values from 0 to 1 were expected"),
+        (np.full((4, 4, 3), 1.0000001, dtype=np.float32), "to 1.00000011"),
         (np.full((4, 4, 3), -1), "8 or 16 bits"),
         (np.zeros((5, 5, 2)), "1, 3 or 4 channels"),
         (np.zeros((1, 2, 3, 4, 5)), "has 5 dimensions"),
@@ -181,6 +250,19 @@ def test_an_image_too_narrow_for_its_resizing_is_refused_before_it_is_resized():
         preprocessor(size={"shortest_edge": 224})([narrow])
 
 
+@pytest.mark.parametrize(
+    ("values", "step"),
+    [
+        ({"do_center_crop": True, "crop_size": 65_536}, "cropping"),
+        ({"do_pad": True, "pad_size": [65_536, 65_536]}, "padding"),
+        ({"image_processor_type": "DPTImageProcessor", "do_pad": True, "size_divisor": 65_536}, "padding"),
+    ],
+)
+def test_settings_that_would_fill_the_memory_are_refused(values, step):
+    with pytest.raises(zoo.InvalidInput, match=f"{step} would make 65536 x 65536 pixels"):
+        preprocessor(do_resize=False, **values)([rgb()])
+
+
 def test_one_image_is_no_list(as_is):
     for value in ("a.png", rgb(), b"..."):
         with pytest.raises(zoo.InvalidInput, match="Put it in a list"):
@@ -200,6 +282,7 @@ def test_one_image_is_no_list(as_is):
         ({"resample": True}, "resample"),
         ({"image_mean": [0.5, 0.5]}, "image_mean"),
         ({"image_std": [0.5, 0.0, 0.5]}, "image_std"),
+        ({"image_std": [0.5, 1e-50, 0.5]}, "image_std"),
         ({"image_std": float("nan")}, "image_std"),
         ({"do_resize": "yes"}, "do_resize"),
         ({"do_center_crop": True}, "crop_size"),
@@ -303,6 +386,7 @@ def test_labels_are_taken_and_never_mixed():
     labels = torch.arange(16).reshape(1, 1, 4, 4)
     expected = labels[0].repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
     assert torch.equal(images.postprocess(labels, items)[0], expected)
+    assert torch.equal(images.postprocess(labels[:, 0], items)[0], expected[0])  # as argmax over the channels gives
 
 
 def test_a_folder_of_pictures(as_is, tmp_path: Path):

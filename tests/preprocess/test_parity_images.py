@@ -113,6 +113,18 @@ def test_padding_to_a_size(tmp_path):
     assert_same(processor, tmp_path)
 
 
+@pytest.mark.parametrize("processor", [BeitImageProcessorPil, SegformerImageProcessorPil])
+def test_steps_that_a_class_does_not_have_are_left_out(processor, tmp_path):
+    assert_same(processor(do_pad=True, pad_size={"height": 300, "width": 300}), tmp_path)
+
+
+def test_settings_are_taken_from_a_processor_in_memory():
+    processor = DPTImageProcessorPil()
+    ours = ImagePreprocessor.from_config(processor.to_dict())
+    expected = processor(picture(40, 60))["pixel_values"][0]
+    np.testing.assert_array_equal(ours([picture(40, 60)])[0].pixel_values, expected)
+
+
 @pytest.mark.parametrize("keeps_shape", [False, True])
 @pytest.mark.parametrize("multiple", [1, 14, 32])
 def test_multiples_as_for_depth(keeps_shape, multiple, tmp_path):

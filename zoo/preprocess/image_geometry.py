@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["Geometry", "Size", "Span"]
+__all__ = ["MAX_PIXELS", "Geometry", "Size", "Span"]
 
 Size = tuple[int, int]
 """Height and width."""
+
+MAX_PIXELS = 2**27
+"""Of an image, before each step and after it: 400 MB in RGB, and more than 10,000 x 10,000."""
 
 
 @dataclass(frozen=True, kw_only=True)

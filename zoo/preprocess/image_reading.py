@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,21 +13,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.errors import CheckpointError, InvalidInput
+from zoo.preprocess.image_geometry import MAX_PIXELS
 
-__all__ = ["MAX_PIXELS", "ImageInput", "is_one_image", "read_image"]
+__all__ = ["ImageInput", "is_one_image", "read_image"]
 
 ImageInput = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any] | Tensor
 """An image: a path, the bytes of a file, a Pillow image, an array or a tensor; see `read_image`."""
 
-MAX_PIXELS = 2**27
-"""Of an image before and after resizing: 400 MB in RGB, and more than 10,000 x 10,000."""
-
 MAX_FILE_BYTES = 2**30
+
+MAX_PATH = 4096
+"""Characters; a longer text is no path, but perhaps the image itself in some encoding."""
 
 # What photographs come in. Others of Pillow's readers start programs (EPS) or are rarely tested.
 _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -48,18 +49,16 @@ def read_image(value: Any, place: str, *, whiten: bool = False) -> Image.Image:
     dropping it. place: what to call it in messages. Raises InvalidInput for what is no image, broken, or too large.
     """
     if isinstance(value, (str, os.PathLike)):
-        path = os.fspath(value)
-        if not isinstance(path, str) or "://" in path:
-            raise InvalidInput(f"{place} is {path!r}; a path was expected.", hint="Download it first.")
-        place = path
-        return _from_bytes(_contents(Path(path)), place, whiten)
+        path = _path(value, place)
+        return _from_bytes(_contents(Path(path)), path, whiten)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _from_bytes(bytes(value), place, whiten)
     if isinstance(value, Image.Image):
         with _refusing(place):
             return _upright_rgb(value, place, whiten)
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return _to_rgb(_from_array(value, place), place, whiten)
+        with _refusing(place):
+            return _to_rgb(_from_array(value, place), place, whiten)
     raise InvalidInput(
         f"{place} is a value of type {type(value).__name__}; a path, bytes, a Pillow image, an array or a tensor was "
         "expected."
@@ -71,6 +70,17 @@ def _formats() -> tuple[str, ...]:
     """Those that this build of Pillow has."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _path(value: str | os.PathLike[str], place: str) -> str:
+    path: object = os.fspath(value)  # a class of somebody else's may give bytes
+    if not isinstance(path, str) or not path:
+        raise InvalidInput(f"{place} is {path!r}; a path was expected.")
+    if len(path) > MAX_PATH:
+        raise InvalidInput(f"{place} is a text of {len(path)} characters, {path[:32]!r}...; a path was expected.")
+    if "://" in path:
+        raise InvalidInput(f"{place} is {path!r}; a path was expected.", hint="Download it first.")
+    return path
 
 
 def _contents(path: Path) -> bytes:
@@ -87,24 +97,35 @@ def _from_bytes(content: bytes, place: str, whiten: bool) -> Image.Image:
     if not content:
         raise InvalidInput(f"{place} is empty: it has 0 bytes.")
     with _refusing(place):
-        try:
-            image = Image.open(BytesIO(content), formats=_formats())
-        except UnidentifiedImageError as error:
+        image = _opened(content)
+        if image is None:
             raise InvalidInput(
                 f"{place} is no image in a format that zoo reads ({', '.join(_formats())}); it begins with "
                 f"{content[:12]!r}."
-            ) from error
+            )
         with image:
             return _upright_rgb(image, place, whiten)
+
+
+def _opened(content: bytes) -> Image.Image | None:
+    """As Image.open, which warns of large images, though: its warning can't be silenced for one thread alone."""
+    for name in _formats():
+        read, accepts = Image.OPEN[name]
+        accepted = accepts is None or accepts(content[:16])
+        if not accepted or isinstance(accepted, str):  # a text says why not
+            continue
+        try:
+            return read(BytesIO(content), "")
+        except (SyntaxError, IndexError, TypeError, struct.error):  # Pillow's readers say so that it is another format
+            continue
+    return None
 
 
 @contextmanager
 def _refusing(place: str) -> Iterator[None]:
     """What Pillow raises for a broken file, which may be anything, as InvalidInput."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it warns of is either refused below or of no account
-            yield
+        yield
     except InvalidInput:
         raise
     except Image.DecompressionBombError as error:
@@ -120,6 +141,8 @@ def _upright_rgb(image: Image.Image, place: str, whiten: bool) -> Image.Image:
     if not width * height:
         raise InvalidInput(f"{place} has no pixels: it is {width} x {height}.")
     image.load()
+    if isinstance(image.info.get("transparency"), bytes):  # of a palette, which Pillow warns of
+        image = image.convert("RGBA")
     return _to_rgb(ImageOps.exif_transpose(image), place, whiten)
 
 
@@ -137,8 +160,7 @@ def _from_array(value: Any, place: str) -> Image.Image:
     """An image of mode L, RGB or RGBA."""
     channels_first = hasattr(value, "detach")  # by habit
     if channels_first:
-        value = value.detach().cpu()
-        value = (value.float() if value.is_floating_point() else value).numpy()
+        value = (value.float() if value.is_floating_point() else value).numpy(force=True)
     array = np.asarray(value)
     if array.ndim == 2:
         array = array[..., None]
@@ -173,7 +195,7 @@ def _in_8_bits(array: Any, place: str) -> Any:
             raise InvalidInput(f"{place} holds values that are not finite (NaN or infinity).")
         if low < 0 or high > 1:
             raise InvalidInput(
-                f"{place} holds floats from {low:g} to {high:g}; values from 0 to 1 were expected.",
+                f"{place} holds floats from {float(low)!r} to {float(high)!r}; values from 0 to 1 were expected.",
                 hint="Divide them by their largest possible value, or convert values from 0 to 255 to uint8.",
             )
         return np.round(array.astype(np.float32) * 255).astype(np.uint8)

@@ -96,16 +96,21 @@ class ImageSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class _Family:
-    """What a class of image processors takes for what its file leaves out."""
+    """What a class of image processors takes for what its file leaves out, and which steps it has.
+
+    multiples: whether sizes are rounded to multiples.
+    """
 
     size: Mapping[str, int]
     normalise: tuple[Triple, Triple]
     resample: int
     crop: int | None = None
     crops: bool = False
+    can_crop: bool = True
     square: bool = True
     whiten: bool = False
-    steps: Literal["all", "segformer", "dpt"] = "all"
+    pads: Literal["never", "to size", "to multiples"] = "to size"
+    multiples: bool = False
 
 
 def _square(length: int) -> Mapping[str, int]:
@@ -121,11 +126,18 @@ _FAMILIES: Mapping[str, _Family] = MappingProxyType(
     {
         "ViT": _Family(size=_square(224), normalise=(_HALF, _HALF), resample=_BILINEAR),
         "DeiT": _Family(size=_square(256), normalise=(_HALF, _HALF), resample=_BICUBIC, crop=224, crops=True),
-        "Beit": _Family(size=_square(224), normalise=(_HALF, _HALF), resample=_BICUBIC, crop=224),
+        "Beit": _Family(size=_square(224), normalise=(_HALF, _HALF), resample=_BICUBIC, crop=224, pads="never"),
         "Bit": _OF_CLIP,
         "CLIP": _OF_CLIP,
-        "Segformer": _Family(size=_square(512), normalise=_IMAGENET, resample=_BILINEAR, steps="segformer"),
-        "DPT": _Family(size=_square(384), normalise=(_HALF, _HALF), resample=_BICUBIC, steps="dpt"),
+        "Segformer": _Family(size=_square(512), normalise=_IMAGENET, resample=_BILINEAR, can_crop=False, pads="never"),
+        "DPT": _Family(
+            size=_square(384),
+            normalise=(_HALF, _HALF),
+            resample=_BICUBIC,
+            can_crop=False,
+            pads="to multiples",
+            multiples=True,
+        ),
     }
 )
 _SUFFIXES = ("ImageProcessorFast", "ImageProcessorPil", "ImageProcessor", "FeatureExtractor")
@@ -141,13 +153,8 @@ def read_image_settings(values: Mapping[str, Any], place: str) -> ImageSettings:
     reader = _Reader(values, place)
     family = reader.family()
     reader.refuse_other_steps()
-    crops = reader.flag("do_center_crop", family.crops) and family.steps == "all"
-    pads = reader.flag("do_pad", False) and family.steps != "segformer"
-    pad_multiple = pad = None
-    if pads and family.steps == "dpt":
-        pad_multiple = reader.whole("size_divisor")
-    elif pads:
-        pad = reader.pair("pad_size", None)
+    crops = reader.flag("do_center_crop", family.crops) and family.can_crop
+    pads = family.pads if reader.flag("do_pad", False) else "never"
     return ImageSettings(
         whiten=reader.flag("do_convert_rgb", family.whiten),
         resize=reader.resize(family) if reader.flag("do_resize", True) else None,
@@ -155,8 +162,8 @@ def read_image_settings(values: Mapping[str, Any], place: str) -> ImageSettings:
         crop=reader.pair("crop_size", family.crop) if crops else None,
         rescale=reader.number("rescale_factor", 1 / 255) if reader.flag("do_rescale", True) else None,
         normalise=reader.normalise(family.normalise) if reader.flag("do_normalize", True) else None,
-        pad=pad,
-        pad_multiple=pad_multiple,
+        pad=reader.pair("pad_size", None) if pads == "to size" else None,
+        pad_multiple=reader.whole("size_divisor") if pads == "to multiples" else None,
     )
 
 
@@ -209,9 +216,9 @@ class _Reader:
 
     def resample(self, default: int) -> int:
         value = self.values.get("resample", default)
-        if type(value) is not int or not _NEAREST <= value <= _HAMMING:
+        if not isinstance(value, int) or isinstance(value, bool) or not _NEAREST <= value <= _HAMMING:
             raise self.wrong("resample", "the number of one of Pillow's filters, 0 to 5", value)
-        return value
+        return int(value)  # of Pillow's enumeration, perhaps
 
     def pair(self, field: str, default: int | None) -> Size:
         """Height and width: {"height": 1, "width": 2}, [1, 2], or 1 for both."""
@@ -226,7 +233,7 @@ class _Reader:
 
     def resize(self, family: _Family) -> ResizeRule:
         value = self.values.get("size", family.size)
-        if family.steps == "dpt":
+        if family.multiples:
             height, width = self.pair("size", family.size["height"])
             return ResizeRule(
                 kind="multiple",
@@ -258,8 +265,8 @@ class _Reader:
 
     def normalise(self, default: tuple[Triple, Triple]) -> tuple[Triple, Triple]:
         mean, std = self._triple("image_mean", default[0]), self._triple("image_std", default[1])
-        if 0 in std:
-            raise self.wrong("image_std", "numbers other than 0", list(std))
+        if any(abs(value) < _SMALLEST for value in std):
+            raise self.wrong("image_std", f"numbers other than 0, of at least {_SMALLEST:g}", list(std))
         return mean, std
 
     def _triple(self, field: str, default: Triple) -> Triple:
@@ -272,6 +279,8 @@ class _Reader:
 
 
 _MAX_LENGTH = 2**16
+_SMALLEST = 1e-6  # of what values are divided by
+_LARGEST = 1e15  # of any number, so that no value overflows
 
 
 def _is_length(value: object) -> TypeGuard[int]:
@@ -279,4 +288,4 @@ def _is_length(value: object) -> TypeGuard[int]:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e30  # which NaN is not
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST  # not NaN

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,8 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from zoo.errors import InvalidInput
-from zoo.preprocess.image_geometry import Geometry, Span
-from zoo.preprocess.image_reading import MAX_PIXELS
+from zoo.preprocess.image_geometry import MAX_PIXELS, Geometry, Size, Span
 from zoo.preprocess.image_settings import ImageSettings
 
 __all__ = ["Axis", "laid_back", "prepare", "value_table"]
@@ -26,13 +23,15 @@ def prepare(image: Image.Image, settings: ImageSettings, table: Pixels, place: s
     pixels = np.asarray(image)
     if settings.crop is not None:
         rows, columns = geometry.rows.cropped(settings.crop[0]), geometry.columns.cropped(settings.crop[1])
-        pixels = _windowed(pixels, rows, columns)
         geometry = Geometry(rows=rows, columns=columns)
+        _require_bounded(geometry.input, "cropping", place)
+        pixels = _windowed(pixels, rows, columns)
     values = np.stack([table[channel][pixels[..., channel]] for channel in range(3)])
     margins = _margins(geometry, settings, place)
     if margins is None:
         return values, geometry
     padded = Geometry(rows=geometry.rows.padded(*margins[0]), columns=geometry.columns.padded(*margins[1]))
+    _require_bounded(padded.input, "padding", place)
     return np.pad(values, ((0, 0), *margins)), padded
 
 
@@ -62,6 +61,15 @@ def _resized(image: Image.Image, settings: ImageSettings, place: str) -> tuple[I
         image = image.resize((target[1], target[0]), resample=Image.Resampling(settings.resample))
     rows, columns = Span.of(original[0], target[0]), Span.of(original[1], target[1])
     return image, Geometry(rows=rows, columns=columns)
+
+
+def _require_bounded(size: Size, step: str, place: str) -> None:
+    """Settings come from strangers, too."""
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InvalidInput(
+            f"{place}: {step} would make {size[0]} x {size[1]} pixels (height x width); "
+            f"at most {MAX_PIXELS} in all are possible. These settings are of no use."
+        )
 
 
 def _windowed(pixels: NDArray[np.uint8], rows: Span, columns: Span) -> NDArray[np.uint8]:
@@ -95,7 +103,7 @@ def _margins(geometry: Geometry, settings: ImageSettings, place: str) -> Margins
 
 
 def laid_back(maps: Tensor, geometry: Geometry, fill: float) -> Tensor:
-    """(channels, height, width) of the model's input, at any stride, as (channels, height, width) of the original.
+    """(..., height, width) of the model's input, at any stride, as (..., height, width) of the original.
 
     Floats are interpolated between the centres of positions, integers taken from the nearest. fill: where the model
     saw nothing.
@@ -105,28 +113,29 @@ def laid_back(maps: Tensor, geometry: Geometry, fill: float) -> Tensor:
         Axis(geometry.columns, maps.shape[-1], maps.device),
     )
     if not maps.is_floating_point():
-        result = maps[:, rows.nearest][:, :, columns.nearest]
+        result = maps[..., rows.nearest, :][..., columns.nearest]
     else:
         weight = rows.weight.to(maps.dtype)[:, None]
-        across = maps[:, rows.lower] * (1 - weight) + maps[:, rows.upper] * weight
+        across = maps[..., rows.lower, :] * (1 - weight) + maps[..., rows.upper, :] * weight
         weight = columns.weight.to(maps.dtype)
-        result = across[:, :, columns.lower] * (1 - weight) + across[:, :, columns.upper] * weight
+        result = across[..., columns.lower] * (1 - weight) + across[..., columns.upper] * weight
     if geometry.is_whole:
         return result
     seen = rows.seen[:, None] & columns.seen
-    return torch.where(seen, result, torch.full_like(result, fill))
+    return result.masked_fill(~seen, fill)
 
 
 class Axis:
     """For each pixel of the original along one axis: between which positions of a map it lies, and how far."""
 
-    def __init__(self, span: Span, positions: int, device: Any) -> None:
-        pixels = torch.arange(span.original, dtype=torch.float64, device=device) + 0.5
+    def __init__(self, span: Span, positions: int, device: torch.device) -> None:
+        pixels = torch.arange(span.original, dtype=torch.float64) + 0.5  # not every device has this precision
         place = pixels * (span.resized / span.original) - span.offset  # in the model's input, pixels' edges whole
-        self.seen = (place >= span.first) & (place <= span.last)
+        self.seen = ((place >= span.first) & (place <= span.last)).to(device)
         place = place.clamp(span.first, span.last) * (positions / span.length) - 0.5
         place = place.clamp(0, positions - 1)
-        self.lower = place.floor().long()
-        self.upper = (self.lower + 1).clamp(max=positions - 1)
-        self.weight = place - self.lower
-        self.nearest = (place + 0.5).floor().long().clamp(max=positions - 1)
+        lower = place.floor().long()
+        self.lower = lower.to(device)
+        self.upper = (lower + 1).clamp(max=positions - 1).to(device)
+        self.weight = (place - lower).float().to(device)
+        self.nearest = (place + 0.5).floor().long().clamp(max=positions - 1).to(device)
