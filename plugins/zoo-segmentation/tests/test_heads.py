@@ -1,0 +1,102 @@
+"""The heads on maps of any size: shapes, gradients, fresh weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from zoo.interfaces import FeatureSpec
+from zoo.interfaces.features import Features
+from zoo_segmentation.config import FPNConfig, UperNetConfig
+from zoo_segmentation.fpn import FPN
+from zoo_segmentation.stage_norms import StageNorms
+from zoo_segmentation.stage_norms_config import StageNormsConfig
+from zoo_segmentation.upernet import UperNet
+
+SPECS = tuple(
+    FeatureSpec(name=f"stage{index + 1}", channels=4 * 2**index, kind="map", modality="image", stride=4 * 2**index)
+    for index in range(4)
+)
+LABELS = ("a", "b", "c")
+
+
+def _maps(batch, height, width, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return Features(
+        maps=tuple(
+            torch.randn(batch, spec.channels, -(-height // spec.stride), -(-width // spec.stride), generator=generator)
+            for spec in SPECS
+        )
+    )
+
+
+def _head(kind):
+    if kind is FPN:
+        return FPN(SPECS, FPNConfig(labels=LABELS, channels=8, branch_channels=16, groups=4))
+    return UperNet(SPECS, UperNetConfig(labels=LABELS, channels=8, auxiliary_channels=4, auxiliary_concat=True))
+
+
+@pytest.mark.parametrize("kind", [UperNet, FPN])
+@pytest.mark.parametrize("size", [(2, 64, 64), (3, 33, 47), (1, 1, 1)])
+def test_every_position_of_the_finest_map_is_scored(kind, size):
+    head = _head(kind).eval()
+    head.init_weights(torch.Generator().manual_seed(0))
+    logits = head(_maps(*size)).logits
+    assert logits.shape == (size[0], 3, -(-size[1] // 4), -(-size[2] // 4))
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", [UperNet, FPN])
+def test_every_map_and_every_parameter_matters(kind, targets):
+    head = _head(kind).train()
+    head.init_weights(torch.Generator().manual_seed(0))
+    features = _maps(2, 64, 64)
+    for each in features.maps:
+        each.requires_grad_()
+    loss, _ = head.loss(head(features), targets(3, 2, 64, 64))
+    loss.backward()
+    for tensor in (*features.maps, *head.parameters()):
+        assert tensor.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("kind", [UperNet, FPN])
+def test_fresh_weights_depend_on_the_seed_alone(kind):
+    first, second = _head(kind), _head(kind)
+    for parameter in (*first.parameters(), *first.buffers()):
+        parameter.data.fill_(7)
+    for head in (first, second):
+        head.init_weights(torch.Generator().manual_seed(3))
+    stored = second.state_dict()
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in first.state_dict().items())
+    assert 0 < stored["classifier.weight"].std() < 0.02
+
+
+def test_the_levels_of_the_pyramid_add_up_as_in_the_paper():
+    """Panoptic FPN, section 3.1: the pyramid by nearest neighbours, then conv, norm, ReLU, doubling, until stride 4."""
+    head = _head(FPN).eval()
+    head.init_weights(torch.Generator().manual_seed(0))
+    features = _maps(2, 64, 96)
+    tops = [lateral(each) for lateral, each in zip(head.laterals, features.maps, strict=True)]
+    for level in (2, 1, 0):
+        tops[level] = tops[level] + tops[level + 1].repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    total = 0
+    for level, (top, smoothing) in enumerate(zip(tops, head.smoothings, strict=True)):
+        x = smoothing(top)
+        for number, step in enumerate(head.branches[level].steps):
+            x = F.relu(step.norm(step.conv(x)))
+            if number < level:
+                x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        total = total + x
+    torch.testing.assert_close(head(features).logits, head.classifier(total))
+
+
+def test_stage_norms_normalise_the_channels_of_each_position():
+    neck = StageNorms(SPECS, StageNormsConfig(layer_norm_eps=0.01))
+    neck.init_weights(torch.Generator())
+    features = _maps(2, 33, 47)
+    given = neck(features)
+    assert given.vector is None
+    for before, after in zip(features.maps, given.maps, strict=True):
+        mean, variance = before.mean(dim=1, keepdim=True), before.var(dim=1, keepdim=True, correction=0)
+        torch.testing.assert_close(after, (before - mean) / (variance + 0.01).sqrt())
