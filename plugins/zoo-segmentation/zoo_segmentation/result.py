@@ -99,7 +99,8 @@ class Segmentation:
         if self.label_map.dtype != np.uint8:
             raise SaveError(f"{len(self.id2label)} classes are more than the values of an image; use `label_map`.")
         image = Image.fromarray(self.label_map)
-        image.putpalette(class_colours(palette, list(self.id2label.values())).tobytes())
+        colours = class_colours(palette, list(self.id2label.values()))
+        image.putpalette(colours.tobytes().ljust(3 * 256, b"\0"))  # of a shorter one Pillow would write fewer bits
         return image
 
     def save(
