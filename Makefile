@@ -1,4 +1,4 @@
-# make demo | test | check | bench: each sets up .venv when it is missing. `make help` says more.
+# make demo | test | check | bench | bench-vision: each sets up .venv when it is missing. `make help` says more.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -16,12 +16,12 @@ STAMP  := $(VENV)/installed-$(shell cat $(INPUTS) | cksum | cut -d ' ' -f 1)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench fuzz format clean
+.PHONY: help install demo test check bench bench-vision fuzz format clean
 
 help: ## What can be made
 	@echo "usage: make TARGET [PYTHON=python3.12] [PIP_EXTRA_INDEX_URL=URL]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "On Linux, pip fetches a CUDA build of torch of several GB unless it finds another. The CPU build is much smaller:"
 	@echo "  make demo PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
@@ -49,6 +49,21 @@ bench: $(STAMP) ## Compare speed and memory with transformers, side by side
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.checkpoints
 
+VISION := .venv-vision
+VISION_STAMP := $(VISION)/installed-$(shell cat benchmarks/vision-requirements.txt $(INPUTS) | cksum | cut -d ' ' -f 1)
+
+bench-vision: $(VISION_STAMP) ## Compare vision with transformers, timm and torchvision, in an environment of its own
+	$(VISION)/bin/python -m benchmarks.vision $(BENCH_ARGS)
+
+$(VISION_STAMP): | $(BIN)/python
+	@echo "Installing what vision is compared with into $(VISION) (6 GB with a CUDA build of torch)"
+	@"$(PYTHON)" -m venv $(VISION)
+	@rm -f $(VISION)/installed-*
+	@$(VISION)/bin/python -m pip install --quiet -r benchmarks/vision-requirements.txt
+	@$(VISION)/bin/python -m pip install --quiet hatchling pluggy click rich pillow jinja2 tokenizers numpy editables
+	@$(VISION)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable . $(addprefix --editable ./,$(PLUGINS:/=))
+	@touch $@
+
 FUZZ_SECONDS ?= 60
 
 fuzz: $(STAMP) ## Fuzz the parsers of checkpoints, FUZZ_SECONDS each; needs atheris
@@ -60,7 +75,7 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 
 clean: ## Remove .venv and what the tools left behind
-	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(VISION) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find zoo tools plugins tests benchmarks examples fuzz -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

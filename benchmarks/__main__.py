@@ -14,12 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- begin results -->", "<!-- end results -->"
+from benchmarks.table import Row, interleaved, render, write
 
 LOAD_ZOO = "import zoo; zoo.load({path!r})"
 LOAD_TRANSFORMERS = (
@@ -30,7 +27,6 @@ MEMORY_TRANSFORMERS = (
     "from transformers import AutoTokenizer, LlamaForCausalLM; import tokenizers; load = lambda: "
     "(LlamaForCausalLM.from_pretrained({path!r}, dtype='auto'), AutoTokenizer.from_pretrained({path!r}))"
 )
-MET = {True: "yes", False: "**no**", None: "-"}
 GROWTH = """
 import psutil
 process = psutil.Process()
@@ -38,18 +34,6 @@ before = process.memory_info().rss
 model = load()
 print(process.memory_info().rss - before)
 """
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table. bar: what the ratio is to be, and met whether it is; "-" and None where there is none."""
-
-    what: str
-    zoo: str
-    peer: str
-    ratio: float
-    bar: str
-    met: bool | None
 
 
 def main() -> None:
@@ -67,9 +51,9 @@ def main() -> None:
             *memory(path),
             *decoding(path, arguments.rounds, arguments.tokens),
         ]
-    table = render(rows)
+    table = render(title(), rows, "transformers (or the peer named)")
     print(table)
-    write(table)
+    write("results", table)
 
 
 def make_model(folder: Path) -> str:
@@ -94,7 +78,7 @@ def start_up(rounds: int) -> list[Row]:
             "`zoo list`, process; peer: `import transformers`",
             f"{ours * 1e3:.0f} ms",
             f"{theirs * 1e3:.0f} ms",
-            ratio,
+            f"{ratio:.2f}",
             "<= 0.167",
             ratio <= 1 / 6,
         )
@@ -115,7 +99,7 @@ def loading(path: str, rounds: int) -> list[Row]:
             "process start to loaded model, 135M, bfloat16",
             f"{ours:.2f} s",
             f"{theirs:.2f} s",
-            ratio,
+            f"{ratio:.2f}",
             "<= 0.5",
             ratio <= 0.5,
         ),
@@ -123,7 +107,7 @@ def loading(path: str, rounds: int) -> list[Row]:
             "the same; peer: `import torch` alone",
             f"{ours:.2f} s",
             f"{torch_alone:.2f} s",
-            ours / torch_alone,
+            f"{ours / torch_alone:.2f}",
             "<= import torch + 0.3 s",
             ours <= torch_alone + 0.3,
         ),
@@ -145,15 +129,13 @@ def memory(path: str) -> list[Row]:
             "resident growth by loading model and tokenizer, share of the file",
             f"{growth['zoo'] / size:.1%}",
             f"{growth['transformers'] / size:.1%}",
-            growth["zoo"] / growth["transformers"],
-            "-",
-            None,
+            f"{growth['zoo'] / growth['transformers']:.2f}",
         ),
         Row(
             "resident growth by loading the model alone, share of the file",
             f"{weights_only / size:.1%}",
             "",
-            weights_only / size,
+            f"{weights_only / size:.2f}",
             "<= 0.05",
             weights_only / size <= 0.05,
         ),
@@ -210,21 +192,12 @@ def decoding(path: str, rounds: int, tokens: int) -> list[Row]:
                 f"decoding, batch 1, {dtype}, {tokens} tokens",
                 f"{mine:.1f} tokens/s",
                 f"{peer:.1f} tokens/s",
-                mine / peer,
+                f"{mine / peer:.2f}",
                 ">= 1.0",
                 mine >= peer,
             )
         )
     return rows
-
-
-def interleaved(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> tuple[float, float]:
-    """The medians of both sides, run in turns; whoever begins changes from round to round."""
-    results: tuple[list[float], list[float]] = ([], [])
-    for round_ in range(rounds):
-        for side in (0, 1) if round_ % 2 == 0 else (1, 0):
-            results[side].append((ours, theirs)[side]())
-    return statistics.median(results[0]), statistics.median(results[1])
 
 
 def timed(command: list[str]) -> float:
@@ -234,28 +207,16 @@ def timed(command: list[str]) -> float:
     return time.perf_counter() - begin
 
 
-def render(rows: list[Row]) -> str:
-    """The table in Markdown, with what it was measured on."""
+def title() -> str:
+    """What it was measured on."""
     import torch
     import transformers
 
-    lines = [
+    return (
         f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
-        f"Python {platform.python_version()}, "
-        f"torch {torch.__version__}, transformers {transformers.__version__}, {time.strftime('%Y-%m-%d')}",
-        "",
-        "| what | zoo | transformers (or the peer named) | ratio | bar | met |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [f"| {row.what} | {row.zoo} | {row.peer} | {row.ratio:.2f} | {row.bar} | {MET[row.met]} |" for row in rows]
-    return "\n".join(lines)
-
-
-def write(table: str) -> None:
-    """Put the table between the markers of benchmarks/README.md."""
-    text = README.read_text()
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+        f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}, "
+        f"{time.strftime('%Y-%m-%d')}"
+    )
 
 
 if __name__ == "__main__":
