@@ -83,7 +83,7 @@ def test_labels_of_strangers_stay_on_their_line(monkeypatch, image):
     monkeypatch.setattr(overlay.ImageDraw.ImageDraw, "text", lambda self, place, text, **_: drawn.append(text))
     label_map = np.zeros((60, 90), dtype=np.uint8)
     picture = segmentation(label_map, image, ("a\nb\x1b" + "c" * 10_000,)).overlay()
-    assert drawn == ["a b " + "c" * 25 + "..."]
+    assert drawn == ["a b " + "c" * 25 + "... 100.0%"]
     assert picture.width < 500
 
 

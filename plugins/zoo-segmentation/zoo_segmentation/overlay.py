@@ -15,8 +15,8 @@ from zoo_segmentation.palette import Colours
 
 __all__ = ["LegendEntry", "coloured", "with_legend"]
 
-LegendEntry = tuple[tuple[int, int, int], str]
-"""A colour and what it stands for."""
+LegendEntry = tuple[tuple[int, int, int], str, float]
+"""A colour, the label that it stands for, and its share of the pixels."""
 
 _BAND_PIXELS = 2**18
 _LONGEST = 32  # characters of a label
@@ -44,7 +44,9 @@ def coloured(image: Image.Image, label_map: NDArray[Any], colours: Colours, alph
 
 
 def with_legend(image: Image.Image, entries: Sequence[LegendEntry]) -> Image.Image:
-    """The image and, to the right of it, so that nothing is hidden, a legend; of what has no room the number."""
+    """The image and, to the right of it, so that nothing is hidden, a legend; of what has no room the
+    number. Letters that Pillow's own font lacks are drawn as boxes.
+    """
     if not entries:
         return image
     size = min(max(image.height // 40, 12), 48)
@@ -52,7 +54,7 @@ def with_legend(image: Image.Image, entries: Sequence[LegendEntry]) -> Image.Ima
     height = max(image.height, min(len(entries), _AT_LEAST) * line + 2 * margin)
     room = (height - 2 * margin) // line
     shown_entries = list(entries) if len(entries) <= room else list(entries[: room - 1])
-    texts = [_printable(text) for _, text in shown_entries]
+    texts = [f"{_printable(label)} {share:.1%}" for _, label, share in shown_entries]
     more = len(entries) - len(shown_entries)
     if more:
         texts.append(f"{more} more")

@@ -84,11 +84,8 @@ class Segmentation:
         picture = coloured(image, self.label_map, colours, alpha)
         if not legend:
             return picture
-        red_green_blue = colours.tolist()
-        return with_legend(
-            picture,
-            [(tuple(red_green_blue[each.id]), f"{each.label} {each.share:.1%}") for each in self.segments],
-        )
+        shades = colours.tolist()
+        return with_legend(picture, [(tuple(shades[each.id]), each.label, each.share) for each in self.segments])
 
     def label_image(self, palette: Palette | None = None) -> Image.Image:
         """The label map as an image whose values are the ids: with a palette of colours for up to 255 classes, in 16
