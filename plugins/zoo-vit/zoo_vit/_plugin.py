@@ -50,8 +50,8 @@ def zoo_architectures() -> list[ArchitectureSpec]:
             config="zoo_vit.config:Dinov2Config",
             model="zoo_vit.model:VisionTransformer",
             modality="image",
-            default_task=_TASK,
-            default_preset="dinov2-small-imagenet1k-1-layer",
+            default_task="zoo-sdk:image-feature-extraction",
+            default_preset="dinov2-small",
             preprocessor="zoo-sdk:image",
             model_types=("dinov2", "dinov2_with_registers"),
             heads={"image-classification": "class-and-mean-classifier"},
@@ -128,6 +128,11 @@ def zoo_layouts() -> list[LayoutSpec]:
             write_config="zoo_vit.layouts:DINOV2.write_classifier",
             key_map="zoo_vit.keys:dinov2_classifier",
         ),
+        _original("vit", _CLASSIFIER),
+        _original("vit"),
+        _original("deit", "distilled-classifier"),
+        _original("deit"),
+        _original("dinov2"),
     ]
 
 
@@ -176,4 +181,18 @@ def _masked(architecture: str, name: str) -> LayoutSpec:
         matches=f"{classes}.matches_masked",
         read_config=f"{classes}.read_backbone",
         key_map=f"zoo_vit.keys:{architecture.upper()}_MASKED",
+    )
+
+
+def _original(architecture: str, head: str | None = None) -> LayoutSpec:
+    """The names of the authors, which are timm's; only read, since the Hub's are what everybody reads."""
+    kind = f"{architecture.upper()}_{'BACKBONE' if head is None else 'CLASSIFIER'}"
+    return LayoutSpec(
+        name=f"{architecture}-original-{'backbone' if head is None else 'classifier'}",
+        architecture=architecture,
+        head=head,
+        summary=f"The names of the authors and of timm{', without a head' if head is None else ''}; only read",
+        matches=f"zoo_vit.original:{kind}.matches",
+        read_config="zoo_vit.original:read_original",
+        key_map="zoo_vit.keys:original",
     )

@@ -8,9 +8,7 @@ from typing import Any, Literal
 
 from zoo.interfaces import FeatureSpec, TypedConfig
 
-__all__ = ["Activation", "DeiTConfig", "Dinov2Config", "Transformer", "ViTConfig"]
-
-Activation = Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "selu", "silu", "tanh"]
+__all__ = ["DeiTConfig", "Dinov2Config", "Transformer", "ViTConfig"]
 
 MAX_LAYERS = 1000
 """More than any of these has; a file that says more is refused rather than built for hours."""
@@ -34,7 +32,7 @@ class Transformer(TypedConfig):
     hidden_size: int = 768
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
-    hidden_act: Activation = "gelu"
+    hidden_act: Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "selu", "silu"] = "gelu"
     qkv_bias: bool = True
     hidden_dropout_prob: float = 0.0
     attention_probs_dropout_prob: float = 0.0
@@ -124,7 +122,7 @@ class Transformer(TypedConfig):
         return False
 
     @property
-    def pooling(self) -> tuple[int, Activation] | None:
+    def pooling(self) -> tuple[int, str] | None:
         """Channels and activation of the pooled class token; None when nothing pools it."""
         return None
 
@@ -181,7 +179,7 @@ class ViTConfig(Transformer):
     intermediate_size: int = 3072
     pooler: bool = False
     pooler_output_size: int | None = None
-    pooler_act: Activation = "tanh"
+    pooler_act: Literal["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "selu", "silu", "tanh"] = "tanh"
 
     def validate(self) -> None:
         super().validate()
@@ -200,7 +198,7 @@ class ViTConfig(Transformer):
         return self.intermediate_size
 
     @property
-    def pooling(self) -> tuple[int, Activation] | None:
+    def pooling(self) -> tuple[int, str] | None:
         return (self.pooler_output_size or self.hidden_size, self.pooler_act) if self.pooler else None
 
     def write_hub(self, values: dict[str, Any], names: Sequence[str]) -> None:

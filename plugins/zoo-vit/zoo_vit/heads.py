@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.errors import InvalidInput
+from zoo.errors import CompositionError, InvalidInput
 from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.interfaces.features import Features
 from zoo.interfaces.head import Head
@@ -29,6 +29,11 @@ class ClassAndMeanClassifier(Head):
     def __init__(self, features: tuple[FeatureSpec, ...], config: ImageClassifierConfig) -> None:
         super().__init__(features, config)
         source = features[-1]
+        if not source.prefix_tokens:
+            raise CompositionError(
+                "The head 'class-and-mean-classifier' needs a class token before the patches; "
+                f"'{source.name}' has none."
+            )
         self.prefix_tokens = source.prefix_tokens
         self.weight = nn.Parameter(torch.empty(len(config.labels), 2 * source.channels))
         self.bias = nn.Parameter(torch.empty(len(config.labels)))
@@ -69,7 +74,13 @@ class DistilledClassifier(Head):
 
     def __init__(self, features: tuple[FeatureSpec, ...], config: ImageClassifierConfig) -> None:
         super().__init__(features, config)
-        channels, labels = features[-1].channels, len(config.labels)
+        source = features[-1]
+        if source.prefix_tokens != 2:
+            raise CompositionError(
+                "The head 'distilled-classifier' needs a class token and a distillation token before the patches, as "
+                f"deit gives them; '{source.name}' has {source.prefix_tokens} such tokens."
+            )
+        channels, labels = source.channels, len(config.labels)
         self.class_classifier = nn.Linear(channels, labels)
         self.distillation_classifier = nn.Linear(channels, labels)
 

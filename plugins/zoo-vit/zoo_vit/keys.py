@@ -1,4 +1,4 @@
-"""How the tensors of ViT, DeiT and DINOv2 are called on disk by the Hub's classes."""
+"""How the tensors of ViT, DeiT and DINOv2 are called on disk by the Hub's classes and by the authors."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = [
     "VIT_CLASSIFIER",
     "VIT_MASKED",
     "dinov2_classifier",
+    "original",
 ]
 
 _MASKED = "it belongs to masked image modelling, the task that the backbone was pretrained with"
@@ -129,3 +130,46 @@ def dinov2_classifier(configs: LayoutConfigs) -> KeyMap:
     config = configs.architecture
     assert isinstance(config, Transformer)
     return _DINOV2.prefixed(stored=f"{config.hub_type}.", model="backbone.") + _CLASSIFIER
+
+
+def original(configs: LayoutConfigs) -> KeyMap:
+    """The authors' names, and timm's: queries, keys and values are one tensor, as are gates and values."""
+    config = configs.architecture
+    assert isinstance(config, Transformer)
+    theirs, ours = "blocks.{i}", "backbone.layers.{i}"
+    projections = [f"{ours}.attention.{name}" for name in ("q_proj", "k_proj", "v_proj")]
+    rules = [
+        Rule("cls_token", "backbone.embedding.class_token"),
+        Rule("dist_token", "backbone.embedding.distillation_token"),
+        Rule("register_tokens", "backbone.embedding.register_tokens"),
+        Rule("mask_token", "backbone.embedding.mask_token"),
+        Rule("pos_embed", "backbone.embedding.position_embeddings"),
+        *_both("patch_embed.proj", "backbone.embedding.projection"),
+        *(rule for index in (1, 2) for rule in _both(f"{theirs}.norm{index}", f"{ours}.norm{index}")),
+        *(Rule(f"{theirs}.ls{index}.gamma", f"{ours}.layer_scale{index}.weight") for index in (1, 2)),
+        *(
+            Rule(f"{theirs}.attn.qkv.{kind}", tuple(f"{name}.{kind}" for name in projections), Split(3))
+            for kind in ("weight", "bias")
+        ),
+        *_both(f"{theirs}.attn.proj", f"{ours}.attention.o_proj"),
+        *_both("norm", "backbone.norm"),
+    ]
+    if config.gated_mlp:
+        gates = [f"{ours}.mlp.{name}" for name in ("gate_proj", "up_proj")]
+        rules += [
+            Rule(
+                f"{theirs}.mlp.w12.{kind}",
+                tuple(f"{gate}.{kind}" for gate in gates),
+                Split(2),
+                aliases=(f"{theirs}.mlp.fc1.{kind}",),
+            )
+            for kind in ("weight", "bias")
+        ]
+        rules += _both(f"{theirs}.mlp.w3", f"{ours}.mlp.down_proj", aliases=(f"{theirs}.mlp.fc2",))
+    else:
+        rules += [*_both(f"{theirs}.mlp.fc1", f"{ours}.mlp.fc1"), *_both(f"{theirs}.mlp.fc2", f"{ours}.mlp.fc2")]
+    if config.distillation_token:
+        rules += [*_both("head", "head.class_classifier"), *_both("head_dist", "head.distillation_classifier")]
+    else:
+        rules += _both("head", "head")
+    return KeyMap(tuple(rules))

@@ -71,6 +71,7 @@ def _dinov2(size: str, *, registers: bool, classifier: bool) -> PresetSpec:
         sources=(f"hf://facebook/{name}",),
         config=config,
         licence="apache-2.0",
+        default=name == "dinov2-small-imagenet1k-1-layer",  # what `dinov2` means for classification
         summary=f"DINOv2 {size}{' with registers' if registers else ''}"
         f"{', with a linear classifier for ImageNet-1k' if classifier else ', without a head'}",
     )
