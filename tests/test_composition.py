@@ -74,6 +74,8 @@ NECK = NeckSpec(
         (FeatureRequirement(kind="map", strides=(4, 8)), MAPS, None),
         (FeatureRequirement(kind="map", strides=(8, 16, 32)), MAPS, "needs maps at strides 8, 16 and 32"),
         (FeatureRequirement(kind="map"), (), "needs maps"),
+        (FeatureRequirement(kind="tokens", prefix_tokens=1), (IMAGE,), None),
+        (FeatureRequirement(kind="tokens", prefix_tokens=2), (IMAGE,), "needs tokens with 2 prefix tokens"),
     ],
 )
 def test_requirements(requirement, features, said):
@@ -135,7 +137,7 @@ def test_where_a_neck_helps_the_refusal_names_it():
         necks.replace(before)
     assert caught.value.message == (
         "vit can't do 'segmenting' as it is: the head 'pyramid-head' needs image maps at strides 4, 8 and 16; vit "
-        "gives image tokens at stride 16: add neck='pyramid'."
+        "gives image tokens with 1 prefix token at stride 16: add neck='pyramid'."
     )
 
 

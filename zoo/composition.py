@@ -178,25 +178,27 @@ def _unmet_by(features: Sequence[FeatureSpec], head: HeadSpec) -> str:
 def _wanted(requirement: FeatureRequirement) -> str:
     """A requirement in words, e.g. "image maps at strides 4, 8, 16 and 32"."""
     causal = {None: "", True: "causal", False: "bidirectional"}[requirement.causal]
-    words = [causal, requirement.modality or "", _PLURALS[requirement.kind], _at(requirement.strides)]
+    words = [causal, requirement.modality or "", _PLURALS[requirement.kind], _prefix(requirement.prefix_tokens)]
+    words.append(_at(requirement.strides))
     return " ".join(filter(None, words))
 
 
 def _given(features: Sequence[FeatureSpec]) -> str:
     """Features in words, e.g. "image tokens at stride 16 and an image vector"."""
-    groups: dict[tuple[str, str, bool], list[int]] = {}
+    groups: dict[tuple[str, str, bool, int], list[int]] = {}
     for feature in features:
-        strides = groups.setdefault((feature.kind, feature.modality, feature.causal), [])
+        strides = groups.setdefault((feature.kind, feature.modality, feature.causal, feature.prefix_tokens), [])
         if feature.stride is not None:
             strides.append(feature.stride)
     words = []
-    for (kind, modality, causal), strides in groups.items():
+    for (kind, modality, causal, prefix), strides in groups.items():
         one = kind == "vector"
         parts = [
             "one" if one else "",
             "causal" if causal else "",
             modality,
             kind if one else _PLURALS[kind],
+            _prefix(prefix),
             _at(strides),
         ]
         words.append(" ".join(filter(None, parts)))
@@ -204,6 +206,10 @@ def _given(features: Sequence[FeatureSpec]) -> str:
 
 
 _PLURALS = {"map": "maps", "tokens": "tokens", "vector": "vectors"}
+
+
+def _prefix(count: int) -> str:
+    return f"with {count} prefix token{'s' if count > 1 else ''}" if count else ""
 
 
 def _at(strides: Sequence[int]) -> str:

@@ -22,7 +22,7 @@ from zoo.layouts import key_map_of
 from zoo.log import logger
 from zoo.nn.attention import bind_attention
 from zoo.registry import Entry, registry, resolve_object
-from zoo.source import Source, layout_of_config, open_source, preset_of, unknown_name
+from zoo.source import Source, layout_of_config, open_source, preset_of, presets_for, unknown_name
 from zoo.spec import ArchitectureSpec
 from zoo.weights.assign import LoadReport, assign_weights, decoded_encodings, plan_assignment
 from zoo.weights.derived import reset_derived
@@ -183,11 +183,13 @@ def _untrained(
     needed = f"the head '{composition.head.spec.name}'{wanted}"
     if composition.neck is not None and any(name.startswith("neck.") for name in untrained):
         needed = f"the neck '{composition.neck.spec.name}' and {needed}"
+    trained = [preset.spec.name for preset in presets_for(composition.architecture, composition.task)]
+    instead = f" Trained for it: {', '.join(trained[:5])}." if trained and source.preset is not None else ""
     return UntrainedHead(
         f"{source.metadata.location}: there are no trained weights for {needed}, "
         f"which the task '{composition.task.spec.name}' needs; the checkpoint has {has}.",
         hint="To train it, pass init_head=True (with num_labels=N or labels=[...] where it has labels). "
-        "For the bare backbone, pass task=None.",
+        f"For the bare backbone, pass task=None.{instead}",
     )
 
 

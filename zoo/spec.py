@@ -84,12 +84,15 @@ class Spec:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureRequirement:
-    """What a head or neck needs of the features it is given. None or () means that anything will do."""
+    """What a head or neck needs of the features it is given. None or () means that anything will do. prefix_tokens: how
+    many tokens that stand for no place (class, distillation) there have to be at least.
+    """
 
     kind: FeatureKind
     modality: Modality | None = None
     causal: bool | None = None
     strides: tuple[int, ...] = ()
+    prefix_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,8 @@ def test_a_task_and_its_heads(info, fake_plugin):
     fake_plugin("zoo-colour", TASK)
     task = info("image-colouring")
     assert (task["kind"], task["inputs"], task["outputs"]) == ("task", "an image", "colours")
-    assert task["heads"][0]["requires"] == {"kind": "map", "modality": "image", "causal": None, "strides": [4, 8]}
+    requires = task["heads"][0]["requires"]
+    assert (requires["kind"], requires["modality"], requires["strides"]) == ("map", "image", [4, 8])
 
 
 def test_a_preset_says_where_it_can_be_had(info):

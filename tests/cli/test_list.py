@@ -59,7 +59,7 @@ def test_an_unknown_kind_is_a_usage_error_that_names_them(zoo_process):
 
 
 def test_a_kind_of_which_there_is_nothing(zoo_process):
-    process = zoo_process("list", "necks")
+    process = zoo_process("list", "necks", ZOO_PLUGINS="zoo-llama")
     assert (process.returncode, process.stdout) == (0, "")
     assert "No installed plugin contributes any necks." in process.stderr
 

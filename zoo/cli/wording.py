@@ -56,6 +56,8 @@ def requirement(requires: Description | Sequence[Description]) -> str:
     strides = requires["strides"]
     if isinstance(strides, list) and strides:
         words.append(f"at strides {', '.join(map(str, strides))}")
+    if requires["prefix_tokens"]:
+        words.append(f"with {requires['prefix_tokens']} prefix tokens")
     return " ".join(filter(None, words))
 
 

@@ -115,4 +115,5 @@ def _requirement(requires: FeatureRequirement) -> Description:
         "modality": requires.modality,
         "causal": requires.causal,
         "strides": list(requires.strides),
+        "prefix_tokens": requires.prefix_tokens,
     }

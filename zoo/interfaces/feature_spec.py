@@ -35,4 +35,6 @@ class FeatureSpec:
         if requirement.causal is not None and self.causal != requirement.causal:
             wanted = "causal" if requirement.causal else "bidirectional"
             return f"needs {wanted} features, but '{self.name}' is {'causal' if self.causal else 'bidirectional'}"
+        if self.prefix_tokens < requirement.prefix_tokens:
+            return f"needs {requirement.prefix_tokens} prefix tokens, but '{self.name}' has {self.prefix_tokens}"
         return None
