@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import zoo
 from zoo.cli.text import without_controls
+from zoo.preprocess.image import ImagePreprocessor
 
 
 @pytest.fixture
@@ -209,6 +213,90 @@ def test_json_of_classes_has_all_of_them(classify):
     assert only["input"] == "Hello"
     assert {item["label"] for item in only["results"]} == {"bad", "fair", "good"}
     assert sum(item["score"] for item in only["results"]) == pytest.approx(1)
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    """The directory of a tiny backbone of images with random weights."""
+    directory = tmp_path_factory.mktemp("backbone")
+    sizes = {"embed_dim": 4, "depths": [1, 1], "num_heads": [1, 2], "window_size": 2, "image_size": 16}
+    preprocessor = ImagePreprocessor.from_config({"image_processor_type": "ViTImageProcessor", "size": 16})
+    zoo.save(zoo.create({"model_type": "swin", **sizes}, task=None, seed=1), directory, preprocessor=preprocessor)
+    return directory
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """The names of two pictures in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name, colour in (("red.png", "red"), ("blue.png", "blue")):
+        Image.new("RGB", (20, 10), colour).save(name)
+    return ["red.png", "blue.png"]
+
+
+@pytest.fixture
+def extract(zoo_here, backbone):
+    """Run image-feature-extraction with the tiny backbone."""
+    return lambda *arguments: zoo_here("run", "image-feature-extraction", str(backbone), *arguments)
+
+
+def test_results_in_rows_are_a_row_per_line_that_begins_with_its_input_where_there_are_several(extract, pictures):
+    rows = "vector\t8\nmaps.0\t4 x 4 x 4\nmaps.1\t8 x 2 x 2\n"
+    assert extract("red.png").stdout == rows
+    lines = [f"{name}\t{row}\n" for name in pictures for row in rows.splitlines()]
+    assert extract(*pictures).stdout == "".join(lines)
+
+
+@pytest.mark.parametrize(
+    "option", [["--pool", "mean"], ["--pool=mean"], ["--set", "pool=mean"], ["--batch-size", "1", "--pool", "mean"]]
+)
+def test_a_setting_of_the_pipeline_is_an_option_of_its_name(extract, pictures, option):
+    assert extract("red.png", *option).stdout == extract(*option, "red.png").stdout == "vector\t8\n"
+
+
+def test_a_setting_may_stand_before_the_task(zoo_here, backbone, pictures):
+    finished = zoo_here("run", "--pool", "mean", "image-feature-extraction", str(backbone), "red.png")
+    assert finished.stdout == "vector\t8\n"
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "message"),
+    [
+        ("image-feature-extraction", ["--pol", "mean"], "'--pool'"),
+        ("image-feature-extraction", ["--pool"], "'--pool' requires an argument"),
+        ("text-generation", ["--temprature", "1"], "Did you mean '--temperature'?"),
+        ("text-generation", ["--out", "out.png"], "text-generation makes nothing that is written to files"),
+        ("image-feature-extraction", ["--out", "out.png"], "out.png does not end in .npz"),
+    ],
+)
+def test_an_option_that_a_task_does_not_have_is_called_wrongly_before_anything_is_loaded(
+    zoo_here, task, arguments, message
+):
+    finished = zoo_here("run", task, "/no/such/model", "x.png", *arguments)
+    assert finished.exit_code == 2 and message in finished.stderr and finished.stdout == ""
+
+
+def test_what_follows_two_dashes_is_an_input(zoo_here, classifier):
+    [only] = objects(zoo_here("run", "text-classification", str(classifier), "--json", "--", "--pool"))
+    assert only["input"] == "--pool"
+
+
+def test_results_are_written_and_said_where(extract, pictures, backbone):
+    expected = zoo.pipeline("image-feature-extraction", backbone)(pictures)
+    written = objects(extract(*pictures, "--out", "new/", "--json"))
+    assert [each["out"] for each in written] == [os.path.join("new", name) for name in ("red.npz", "blue.npz")]
+    for features, said in zip(expected, written, strict=True):
+        assert said["vector"] == pytest.approx(features.vector.tolist())
+        with np.load(said["out"]) as arrays:
+            np.testing.assert_array_equal(arrays["maps.1"], features.maps[1])
+
+
+def test_nothing_is_computed_when_results_would_replace_an_input(extract, pictures):
+    os.rename("red.png", "red.npz")
+    finished = extract("red.npz", "--out", "red.npz")
+    assert finished.exit_code == 2 and "red.npz is an input" in finished.stderr
+    with Image.open("red.npz") as image:
+        assert image.size == (20, 10)
 
 
 def test_a_head_without_weights_is_refused(zoo_here, talker):

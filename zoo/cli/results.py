@@ -8,17 +8,23 @@ from enum import Enum
 from typing import Any
 
 from zoo.cli.output import json_text
-from zoo.cli.text import without_controls
+from zoo.cli.text import escaped, without_controls
 from zoo.describe import Json
 
 __all__ = ["result_fields", "result_text", "to_json"]
 
 
-def result_text(result: Any) -> str:
-    """A result for people: its text if it has one, "label<tab>score" for labels, one per line; else its JSON."""
+def result_text(result: Any, source: str | None = None) -> str:
+    """A result for people: its text if it has one; its `rows`, one per line, with the name of its source before each if
+    one is given; "label<tab>score" for labels, all on one line; else its JSON.
+    """
     text = getattr(result, "text", None)
     if isinstance(text, str):
         return without_controls(text)
+    rows = getattr(result, "rows", None)
+    if rows is not None:
+        before = () if source is None else (source,)
+        return "\n".join("\t".join(escaped(str(cell)) for cell in (*before, *row)) for row in rows)
     if _is_list(result) and result and all(hasattr(item, "label") and hasattr(item, "score") for item in result):
         return "\t".join(f"{without_controls(str(item.label))}\t{item.score:.4f}" for item in result)
     return json_text(to_json(result))
@@ -31,7 +37,12 @@ def result_fields(result: Any) -> Mapping[str, Json]:
 
 
 def to_json(value: Any) -> Json:
-    """Dataclasses as objects, sequences and tensors as lists; what JSON has nothing for, as it prints."""
+    """Dataclasses as objects, sequences and tensors as lists; what JSON has nothing for, as it prints.
+
+    What has a method `to_json` says itself what it is.
+    """
+    if hasattr(value, "to_json") and not isinstance(value, type):
+        return to_json(value.to_json())
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Enum):

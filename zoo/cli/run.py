@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 import click
 
 import zoo
+from zoo.cli.destination import destinations
 from zoo.cli.inputs import batched, read_inputs
 from zoo.cli.output import has_colours, is_terminal, json_text
 from zoo.cli.progress import progress_bar
 from zoo.cli.results import result_fields, result_text
 from zoo.cli.settings import check_settings, generation_options, given, loading_options
+from zoo.cli.task_options import TaskCommand, pipeline_class
 from zoo.cli.text import without_controls
 from zoo.registry import registry
 
@@ -23,12 +27,14 @@ DEFAULT_BATCH = 8
 
 
 @click.command(
+    cls=TaskCommand,
     epilog="""\b
 Examples:
   zoo run text-generation llama "The capital of France is" --max-new-tokens 8
   zoo run text-generation path/to/model --file prompts.txt --json
   cat reviews.txt | zoo run text-classification path/to/classifier
   zoo run image-classification path/to/classifier photo.jpg --top 5
+  zoo run image-segmentation path/to/model photo.jpg --out overlay.png --window 512
   zoo run text-generation llama "Once upon a time" --temperature 0.8 --seed 1
   zoo run text-generation llama "Name three fruits:" --stop $'\\n\\n'
   zoo run text-generation llama "1, 2, 3," --set min_new_tokens=20 --set logprobs=true
@@ -37,9 +43,16 @@ TASK is a name of `zoo list tasks`; REF the name of an architecture or preset, a
 pkg://DISTRIBUTION/path. Each INPUT is worked on by itself; an image is given by its path. Without any, each line of
 standard input is one.
 
-Results are printed as text, without control characters; classes as label and score. With --json each is one object
-on a line: "input", and the fields of the result, e.g. "text", "token_ids", "finish_reason", "prompt_tokens" for
-text-generation, or "results", a list with "label" and "score", for classification.""",
+Any setting of the task's pipeline is an option of its name, --window 512, or --set window=512. Values are read as JSON
+where they can be.
+
+Results are printed as text, without control characters; classes as label and score, or as label and share of the
+pixels. With --json each is one object on a line: "input", and the fields of the result, e.g. "text", "token_ids",
+"finish_reason", "prompt_tokens" for text-generation, "results", a list with "label" and "score", for classification,
+or "segments" for image-segmentation.
+
+Pictures and arrays are written with --out: for one input to the file of this name, for several into a directory, or to
+names in which {name} stands for the input's.""",
 )
 @click.argument("task")
 @click.argument("reference", metavar="REF")
@@ -50,6 +63,7 @@ text-generation, or "results", a list with "label" and "score", for classificati
 )
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="For classes: show the N likeliest. [default: 1]")
 @click.option("--stream/--no-stream", default=None, help="Print text as it is made. The default on a terminal.")
+@click.option("--out", metavar="PATH", help="Write each result to a file; see below.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per input, for programs.")
 @generation_options
 @loading_options
@@ -61,6 +75,7 @@ def command(
     batch_size: int | None,
     top: int | None,
     stream: bool | None,
+    out: str | None,
     as_json: bool,
     dtype: str | None,
     device: str | None,
@@ -70,9 +85,13 @@ def command(
     """Run TASK with the model REF on each INPUT."""
     if stream and as_json:
         raise click.UsageError("--stream and --json exclude each other: an object is printed when it is complete.")
-    items = read_inputs(inputs, file)
+    items: Iterable[str] = read_inputs(inputs, file)
     entry = registry().tasks.get(task)
     name = entry.spec.name
+    targets: Iterable[Path | None] = repeat(None)
+    if out is not None:
+        items = list(items)
+        targets = destinations(out, items, _file_suffixes(entry.full_name, name))
     chosen = given(top=top, **settings)
     with progress_bar(f"Loading {reference}") as progress:
         load_options = given(dtype=dtype, device=device, attention=attention, progress=progress)
@@ -84,8 +103,27 @@ def command(
     by_default = can_stream and batch_size is None and not as_json and is_terminal(sys.stdout)
     if stream if stream is not None else by_default:
         _run_streaming(pipeline, items, chosen)
-    else:
-        _run_in_batches(pipeline, items, chosen, batch_size or DEFAULT_BATCH, as_json)
+        return
+    results = _results(pipeline, items, chosen, batch_size or DEFAULT_BATCH)
+    are_several = len(inputs) != 1 or inputs == ("-",)
+    for (item, result), target in zip(results, targets, strict=False):  # as many, or an endless number of none
+        if target is not None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            result.save(target)
+        if as_json:
+            written = {} if target is None else {"out": str(target)}
+            click.echo(json_text({"input": item, **written, **result_fields(result)}))
+        else:
+            shown = result if "top" in chosen else _best(result)
+            click.echo(result_text(shown, item if are_several else None))
+
+
+def _file_suffixes(task: str, name: str) -> tuple[str, ...]:
+    """Of the files that the results of a task are saved in: a pipeline has them under this name if there are any."""
+    suffixes: tuple[str, ...] = getattr(pipeline_class(task), "file_suffixes", ())
+    if not suffixes:
+        raise click.UsageError(f"{name} makes nothing that is written to files; leave out --out.")
+    return suffixes
 
 
 def _run_streaming(pipeline: Any, items: Iterable[str], settings: Mapping[str, Any]) -> None:
@@ -101,15 +139,12 @@ def _run_streaming(pipeline: Any, items: Iterable[str], settings: Mapping[str, A
         click.echo()
 
 
-def _run_in_batches(
-    pipeline: Any, items: Iterable[str], settings: Mapping[str, Any], batch_size: int, as_json: bool
-) -> None:
+def _results(
+    pipeline: Any, items: Iterable[str], settings: Mapping[str, Any], batch_size: int
+) -> Iterator[tuple[str, Any]]:
+    """Each input with its result."""
     for batch in batched(items, batch_size):
-        for item, result in zip(batch, pipeline(batch, **settings), strict=True):
-            if as_json:
-                click.echo(json_text({"input": item, **result_fields(result)}))
-            else:
-                click.echo(result_text(result if "top" in settings else _best(result)))
+        yield from zip(batch, pipeline(batch, **settings), strict=True)
 
 
 def _best(result: Any) -> Any:

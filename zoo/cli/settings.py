@@ -11,7 +11,7 @@ import click
 
 from zoo.errors import InvalidInput
 
-__all__ = ["check_settings", "generation_options", "given", "loading_options"]
+__all__ = ["check_settings", "generation_options", "given", "keywords", "loading_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,22 +92,26 @@ def given(**options: Any) -> dict[str, Any]:
 def check_settings(task: str, pipeline: Callable[..., Any], settings: Mapping[str, Any]) -> None:
     """Raise UsageError for the first setting that a pipeline has no parameter for.
 
-    A pipeline that has a method `check_settings(**settings)`, raising InvalidInput, is asked instead.
+    Of a pipeline that has a method `check_settings(**settings)`, raising InvalidInput, the values are checked, too.
     """
+    parameters = inspect.signature(pipeline).parameters
+    if all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        takes = keywords(pipeline)
+        for name in settings:
+            if name not in takes:
+                raise click.UsageError(f"{task} has no setting {name!r}; it has: {', '.join(takes) or 'none'}.")
     check = getattr(pipeline, "check_settings", None)
     if check is not None:
         try:
             check(**settings)
         except InvalidInput as error:
             raise click.UsageError(str(error)) from error
-        return
-    parameters = inspect.signature(pipeline).parameters
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return
-    takes = [name for name, parameter in parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
-    for name in settings:
-        if name not in takes:
-            raise click.UsageError(f"{task} has no setting {name!r}; it has: {', '.join(takes) or 'none'}.")
+
+
+def keywords(function: Callable[..., Any]) -> list[str]:
+    """The names of the parameters that are given by keyword only, which are a pipeline's settings."""
+    parameters = inspect.signature(function).parameters
+    return [name for name, parameter in parameters.items() if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
 def _decorated(function: F, options: tuple[Callable[[F], F], ...]) -> F:
