@@ -41,6 +41,8 @@ def is_unicode(text: str) -> bool:
 
 def name_problem(name: str) -> str | None:
     """Why this can't be a tensor's name, or None. A name is never used as a path, so it may look like one."""
+    if name.isascii() and "\0" not in name:
+        return None
     if "\0" in name:
         return "its name holds a NUL character, at which C programs would cut it"
     if not is_unicode(name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tracemalloc
 import warnings
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -207,6 +208,49 @@ def test_storages_in_the_other_byte_order(tmp_path: Path, monkeypatch: pytest.Mo
     assert_same(checkpoint, torch.load(path, weights_only=True))
     assert_same(checkpoint, value)
     assert isinstance(checkpoint["b"].data, StoredBytes), "single bytes have no order"
+
+
+def test_zip_files_of_the_first_generations_are_little_endian_whoever_wrote_them(tmp_path: Path) -> None:
+    """Before torch 2.1 there was no entry `byteorder`, and the version was 3 at most; torch takes them for little."""
+    path, old = tmp_path / "x.pt", tmp_path / "old.pt"
+    value = {"f": torch.arange(5.0), "i": torch.arange(5)}
+    torch.save(value, path)
+    rewritten(path, old, version=b"3\n")
+    assert_same(open_checkpoint(old), torch.load(old, weights_only=True))
+    assert_same(open_checkpoint(old), value)
+
+
+@pytest.mark.parametrize("version", [b"2\n", b"3\n"])
+def test_older_zip_files_of_big_endian_machines(tmp_path: Path, version: bytes) -> None:
+    """A file of version 3 may say its byte order, and torch goes by that alone."""
+    path, old = tmp_path / "x.pt", tmp_path / "old.pt"
+    value = {
+        "f": torch.arange(5.0),
+        "i": torch.arange(5),
+        "b": torch.ones(3) > 0,
+        "z": torch.ones(2, 3).to(torch.bfloat16),
+    }
+    swapped = {
+        name: torch.frombuffer(bytearray(reversed_units(tensor)), dtype=tensor.dtype) for name, tensor in value.items()
+    }
+    torch.save({name: tensor.view(value[name].shape) for name, tensor in swapped.items()}, path)
+    rewritten(path, old, version=version, byteorder=b"big")
+    assert_same(open_checkpoint(old), torch.load(old, weights_only=True))
+    assert_same(open_checkpoint(old), value)
+
+
+def reversed_units(tensor: torch.Tensor) -> bytes:
+    content, size = bytes(tensor.contiguous().view(torch.uint8).flatten().tolist()), tensor.element_size()
+    return b"".join(content[place : place + size][::-1] for place in range(0, len(content), size))
+
+
+def rewritten(source: Path, target: Path, version: bytes, byteorder: bytes | None = None) -> None:
+    """The archive with another version and byte order, or none, as programs before this torch's wrote it."""
+    with zipfile.ZipFile(source) as new, zipfile.ZipFile(target, "w") as old:
+        for name in new.namelist():
+            content = {"version": version, "byteorder": byteorder}.get(name.rpartition("/")[2], new.read(name))
+            if content is not None and not name.endswith(("/.format_version", "/.storage_alignment")):
+                old.writestr(name, content)
 
 
 def test_what_safetensors_cannot_hold_is_refused_tensor_by_tensor(tmp_path: Path) -> None:

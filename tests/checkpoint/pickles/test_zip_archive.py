@@ -14,7 +14,8 @@ import torch
 
 from zoo.checkpoint import StoredBytes, open_checkpoint, select_tensors
 from zoo.checkpoint.pickles.zip_archive import check_entries
-from zoo.errors import CheckpointError, UnknownFormat, UnsupportedFeature
+from zoo.checkpoint.regular_file import read_up_to
+from zoo.errors import CheckpointError, MalformedCheckpoint, UnknownFormat, UnsupportedFeature
 
 
 def change(index: int, **what: object) -> Callable[[SimpleNamespace], bytes]:
@@ -240,3 +241,18 @@ def test_many_entries(tmp_path: Path, size: int) -> None:
     path = tmp_path / "x.pt"
     torch.save([torch.zeros(1) for _ in range(size)], path)
     assert len(open_checkpoint(path)) == size
+
+
+def test_an_archive_that_becomes_shorter_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.pt"
+    torch.save({"a": torch.ones(3)}, path)
+    directory = path.read_bytes().index(b"PK\x01\x02")
+    cut = path.read_bytes().index(b"PK\x07\x08") + 4
+
+    def read(descriptor: int, length: int, offset: int, path: Path) -> bytes:
+        content = read_up_to(descriptor, length, offset, path)
+        return content if offset >= directory else content[: max(0, cut - offset)]
+
+    monkeypatch.setattr("zoo.checkpoint.pickles.zip_archive.read_up_to", read)
+    with pytest.raises(MalformedCheckpoint, match="shorter"):
+        open_checkpoint(path)

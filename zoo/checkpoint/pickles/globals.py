@@ -160,7 +160,8 @@ class Vocabulary:
 
     def _counted(self, rebuild: Rebuild) -> Rebuild:
         def counted(args: tuple[object, ...]) -> object:
-            self.charge(len(args) + sum(len(part) for part in args[:2] if isinstance(part, _SIZED)))
+            if args:
+                self.charge(len(args) + sum(len(part) for part in args[:2] if isinstance(part, _SIZED)))
             return rebuild(args)
 
         return counted

@@ -188,7 +188,7 @@ class Tensor(Inert):
     def is_scalar(self) -> bool:
         """Whether it has at most one element; such are counters and metrics more often than parameters."""
         size = self.size
-        return not isinstance(size, (tuple, list)) or (len(size) <= MAX_RANK and all(length == 1 for length in size))
+        return not isinstance(size, (tuple, list)) or (len(size) <= MAX_RANK and size.count(1) == len(size))
 
 
 class Unreadable(Inert):
@@ -355,7 +355,7 @@ def tensor_record(name: str, tensor: Tensor | Unreadable, path: Path) -> TensorR
         _malformed(path, name, f"its shape has {len(size)} dimensions, its strides {len(stride)}")
     size, stride = tuple(size), tuple(stride)
     for number in (offset, *size, *stride):
-        if not is_size(number):
+        if type(number) is not int or not 0 <= number < _END_OF_INTEGERS:
             _malformed(path, name, f"offset, shape and strides must be integers of at least 0, found {_shown(number)}")
     assert isinstance(offset, int)
     if storage.offset < 0:
@@ -368,22 +368,23 @@ def tensor_record(name: str, tensor: Tensor | Unreadable, path: Path) -> TensorR
             _malformed(path, name, f"expected flags of the view, found {_shown(flags)}")
         if any(flags.get(flag) for flag in ("conj", "neg")):
             return "it is a view that conjugates or negates what is stored"
-    problem = shape_problem(element.itemsize * 8, size)
-    if problem is not None:
-        _malformed(path, name, problem)
+    itemsize = element.itemsize
     expected = 1
     last = offset
     contiguous = True
-    for length, step in zip(reversed(size), reversed(stride), strict=True):
+    for length, step in zip(size[::-1], stride[::-1], strict=True):
         if length != 1:
             contiguous = contiguous and step == expected
             last += (length - 1) * step
         expected *= length
+    if not 0 < expected * itemsize < _END_OF_INTEGERS:
+        problem = shape_problem(itemsize * 8, size)
+        if problem is not None:
+            _malformed(path, name, problem)
     if not expected:
         return TensorRecord(
             name, element.dtype, _true_shape(element, size), StoredBytes(storage.path, storage.offset, 0)
         )
-    itemsize = element.itemsize
     if (last + 1) * itemsize > storage.nbytes:
         _malformed(
             path,

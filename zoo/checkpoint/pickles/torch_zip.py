@@ -10,7 +10,7 @@ from zoo.checkpoint.pickles.assemble import assemble, no_garbage
 from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.machine import Machine
 from zoo.checkpoint.pickles.stream import Stream
-from zoo.checkpoint.pickles.tensors import Storage, is_size, storage_element
+from zoo.checkpoint.pickles.tensors import Element, Storage, is_size, storage_element
 from zoo.checkpoint.pickles.torchscript import arrange
 from zoo.checkpoint.pickles.zip_archive import MAGIC, ZipArchive, entry_crc, read_archive
 from zoo.checkpoint.records import Checkpoint
@@ -65,6 +65,7 @@ class _ArchiveReader:
         self._vocabulary = vocabulary
         self._warnings = warnings
         self._swapped = self._is_big_endian()
+        self._elements: dict[int, Element] = {}
 
     def load(self, name: str, folder: str) -> object:
         """What a pickle spells. folder: where the storages are that it refers to."""
@@ -93,7 +94,11 @@ class _ArchiveReader:
         if type(identity) is not tuple or len(identity) != 5 or identity[0] not in ("storage", b"storage"):
             raise MalformedCheckpoint(f"{shown_path(path)}: expected the id of a storage, found {found(identity)}.")
         _, kind, key, _, elements = identity
-        element = storage_element(kind, key, path)
+        element = self._elements.get(id(kind))
+        if element is None:
+            # A file has one object for a global, which its vocabulary keeps.
+            element = storage_element(kind, key, path)
+            self._elements[id(kind)] = element
         if type(key) is not str or len(key) > _LONGEST_KEY or not is_size(elements):
             raise MalformedCheckpoint(
                 f"{shown_path(path)}: expected the key and size of a storage, found {found(key)} and {found(elements)}."

@@ -7,9 +7,10 @@ nothing. What the directory says of an entry, its own header and its data descri
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn, TypeAlias
 from zlib import crc32
 
 from zoo.checkpoint.describe import quoted, shown_path
@@ -25,8 +26,9 @@ _ENCRYPTED = 1
 _DESCRIPTOR = 1 << 3
 _KNOWN_FLAGS = _DESCRIPTOR | 1 << 11
 
-_LOCAL = struct.Struct("<4s5H3I2H")
-_CENTRAL = struct.Struct("<4s6H3I5H2I")
+# Without versions, times and attributes.
+_LOCAL = struct.Struct("<4s2x2H4x3I2H")
+_CENTRAL = struct.Struct("<4s4x2H4x3I4H6xI")
 _END = struct.Struct("<4s4H2IH")
 _END64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR = struct.Struct("<4sIQI")
@@ -81,16 +83,10 @@ class ZipArchive(NamedTuple):
         return entry
 
 
-class _Listed(NamedTuple):
-    """An entry as the directory has it."""
+_Listed: TypeAlias = tuple[bytes, int, int, int, int, int, int]
+"""An entry as the directory has it: name, place of its header, size stored, size unpacked, CRC, flags, method."""
 
-    raw_name: bytes
-    header: int
-    size: int
-    unpacked: int
-    crc: int
-    flags: int
-    method: int
+_place = itemgetter(1)
 
 
 def read_archive(path: Path, descriptor: int, size: int) -> ZipArchive:
@@ -99,27 +95,31 @@ def read_archive(path: Path, descriptor: int, size: int) -> ZipArchive:
     Raises MalformedCheckpoint for what breaks the specification or is ambiguous, UnsupportedFeature for encryption.
     """
     reader = _Reader(path, descriptor, size)
+    try:
+        return _compared(reader)
+    except struct.error:
+        reader.fail("the file became shorter while it was read", _GET_AGAIN)
+
+
+def _compared(reader: _Reader) -> ZipArchive:
     listed, directory = _directory(reader)
     if not listed:
         reader.fail("the archive is empty")
     by_place = sorted(listed, key=_place)
-    if by_place[0].header:
-        reader.fail(f"the first entry begins at byte {by_place[0].header}; something stands before the archive")
-    ends = [entry.header for entry in by_place[1:]]
+    if _place(by_place[0]):
+        reader.fail(f"the first entry begins at byte {_place(by_place[0])}; something stands before the archive")
+    ends = [_place(entry) for entry in by_place[1:]]
     ends.append(directory)
-    offsets = {entry.header: _check_local(reader, entry, end) for entry, end in zip(by_place, ends, strict=True)}
+    offsets = {_place(entry): _check_local(reader, entry, end) for entry, end in zip(by_place, ends, strict=True)}
     entries: dict[str, Entry] = {}
-    seen: set[bytes] = set()
-    for entry in listed:
-        raw_name = entry.raw_name
+    for raw_name, header, size, _, crc, _, method in listed:
         name = _name(reader, raw_name)
-        seen.add(raw_name.lower())
-        if len(seen) == len(entries) or name in entries:
-            # torch looks entries up without regard to case.
-            reader.fail(f"two entries are named {quoted(name)}")
-        entries[name] = Entry(name, offsets[entry.header], entry.size, entry.crc, entry.method == _STORED)
+        entries[name] = Entry(name, offsets[header], size, crc, method == _STORED)
+    # torch looks entries up without regard to case.
+    if len(entries) < len(listed) or len({raw_name.lower() for raw_name, *_ in listed}) < len(listed):
+        reader.fail(f"two entries are named {quoted(_twice(reader, listed))}")
     first = next(iter(entries))
-    return ZipArchive(path, entries, first[: first.find("/") + 1])
+    return ZipArchive(reader.path, entries, first[: first.find("/") + 1])
 
 
 class EntriesCheck(NamedTuple):
@@ -171,13 +171,18 @@ class _Reader:
         self._begin = 0
         self._page = b""
 
-    def at(self, offset: int, length: int) -> bytes:
-        """Bytes of the file, fewer only at its end."""
+    def page(self, offset: int, length: int) -> tuple[bytes, int]:
+        """Bytes that hold a part of the file, and where in them it begins; it is cut short only at the file's end."""
         start = offset - self._begin
         if start < 0 or start + length > len(self._page):
             self._page = read_up_to(self.descriptor, max(_PAGE, length), offset, self.path)
             self._begin, start = offset, 0
-        return self._page[start : start + length]
+        return self._page, start
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Bytes of the file, fewer only at its end."""
+        page, start = self.page(offset, length)
+        return page[start : start + length]
 
     def error(self, problem: str, hint: str | None = None) -> MalformedCheckpoint:
         return MalformedCheckpoint(f"{shown_path(self.path)}: {problem}.", hint=hint)
@@ -232,10 +237,6 @@ def _directory(reader: _Reader) -> tuple[list[_Listed], int]:
     return listed, begin
 
 
-def _place(entry: _Listed) -> int:
-    return entry.header
-
-
 def _listed(reader: _Reader, content: bytes, total: int) -> Iterator[_Listed]:
     position = 0
     unpack = _CENTRAL.unpack_from
@@ -243,8 +244,7 @@ def _listed(reader: _Reader, content: bytes, total: int) -> Iterator[_Listed]:
         if position + _CENTRAL.size > len(content):
             reader.fail(f"its directory is cut short in entry {number} of {total}")
         (
-            magic, _, _, flags, method, _, _, crc, size, unpacked, name_length, extra_length, comment_length,
-            disk, _, _, header,
+            magic, flags, method, crc, size, unpacked, name_length, extra_length, comment_length, disk, header
         ) = unpack(content, position)  # fmt: skip
         name_at = position + _CENTRAL.size
         extra_at = name_at + name_length
@@ -263,7 +263,7 @@ def _listed(reader: _Reader, content: bytes, total: int) -> Iterator[_Listed]:
             reader.fail(f"entry {quoted(_shown(raw_name))} has flags {flags:#06x}, of which torch sets only 0x0808")
         if method == _STORED and size != unpacked:
             reader.fail(f"entry {quoted(_shown(raw_name))} is stored, but takes {size} bytes for {unpacked}")
-        yield _Listed(raw_name, header, size, unpacked, crc, flags, method)
+        yield raw_name, header, size, unpacked, crc, flags, method
     if position != len(content):
         reader.fail(f"its directory has {len(content) - position} bytes after the last entry")
 
@@ -302,34 +302,35 @@ def _extra_field(reader: _Reader, raw_name: bytes, extra: bytes) -> bytes:
 
 def _check_local(reader: _Reader, entry: _Listed, end: int) -> int:
     """Compare an entry with its own header and descriptor; where its contents begin. end: where the next one begins."""
-    name_end = _LOCAL.size + len(entry.raw_name)
-    head = reader.at(entry.header, name_end)
-    if len(head) < name_end or not head.startswith(MAGIC):
-        _disagree(reader, entry, f"no entry begins at byte {entry.header}")
-    _, _, flags, method, _, _, crc, size, unpacked, name_length, extra_length = _LOCAL.unpack_from(head)
-    if name_length != len(entry.raw_name) or head[_LOCAL.size :] != entry.raw_name:
+    raw_name, header, listed_size, listed_unpacked, listed_crc, listed_flags, listed_method = entry
+    length = _LOCAL.size + len(raw_name)
+    page, at = reader.page(header, length)
+    if len(page) < at + length or not page.startswith(MAGIC, at):
+        _disagree(reader, entry, f"no entry begins at byte {header}")
+    _, flags, method, crc, size, unpacked, name_length, extra_length = _LOCAL.unpack_from(page, at)
+    if name_length != len(raw_name) or not page.startswith(raw_name, at + _LOCAL.size):
         _disagree(reader, entry, "its own header calls it something else")
-    if method != entry.method or flags != entry.flags:
+    if method != listed_method or flags != listed_flags:
         _disagree(reader, entry, "its own header says another method or flags")
-    offset: int = entry.header + name_end + extra_length
-    rest = end - offset - entry.size
+    offset: int = header + length + extra_length
+    rest = end - offset - listed_size
     if rest < 0:
         _disagree(
             reader,
             entry,
-            f"its contents span bytes {offset}..{offset + entry.size}, but at {end} something else begins",
+            f"its contents span bytes {offset}..{offset + listed_size}, but at {end} something else begins",
         )
     if flags & _DESCRIPTOR:
-        if (crc or size or unpacked) and (crc, size, unpacked) != (entry.crc, entry.size, entry.unpacked):
+        if (crc or size or unpacked) and (crc, size, unpacked) != (listed_crc, listed_size, listed_unpacked):
             _disagree(reader, entry, "its own header says another CRC or size")
-        _check_descriptor(reader, entry, offset + entry.size, rest)
+        _check_descriptor(reader, entry, offset + listed_size, rest)
         return offset
     if rest:
         _disagree(reader, entry, f"the {rest} bytes after it belong to no entry")
     if size == _FULL32 or unpacked == _FULL32:
-        extra = reader.at(entry.header + name_end, extra_length)
-        unpacked, size, _, _ = _zip64(reader, entry.raw_name, extra, (unpacked, size, 0, 0))
-    if (crc, size, unpacked) != (entry.crc, entry.size, entry.unpacked):
+        extra = reader.at(header + length, extra_length)
+        unpacked, size, _, _ = _zip64(reader, raw_name, extra, (unpacked, size, 0, 0))
+    if crc != listed_crc or size != listed_size or unpacked != listed_unpacked:
         _disagree(reader, entry, "its own header says another CRC or size")
     return offset
 
@@ -339,10 +340,12 @@ def _check_descriptor(reader: _Reader, entry: _Listed, offset: int, length: int)
     if form is None:
         _disagree(reader, entry, f"{length} bytes follow it, which is no data descriptor")
     layout, signed = form
-    values = layout.unpack(reader.at(offset, length))
-    if signed and values[0] != b"PK\x07\x08":
+    page, at = reader.page(offset, length)
+    *signature, crc, size, unpacked = layout.unpack_from(page, at)
+    if signed and signature[0] != b"PK\x07\x08":
         _disagree(reader, entry, "no data descriptor follows it")
-    if values[-3:] != (entry.crc, entry.size, entry.unpacked):
+    _, _, listed_size, listed_unpacked, listed_crc, _, _ = entry
+    if crc != listed_crc or size != listed_size or unpacked != listed_unpacked:
         _disagree(reader, entry, "its data descriptor says another CRC or size")
 
 
@@ -357,9 +360,20 @@ def _name(reader: _Reader, raw: bytes) -> str:
     return name
 
 
+def _twice(reader: _Reader, listed: Iterable[_Listed]) -> str:
+    """The first name that another entry has, too."""
+    met: set[str | bytes] = set()
+    for raw_name, *_ in listed:
+        name, folded = _name(reader, raw_name), raw_name.lower()
+        if name in met or folded in met:
+            break
+        met.update((name, folded))
+    return name
+
+
 def _shown(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
 def _disagree(reader: _Reader, entry: _Listed, problem: str) -> NoReturn:
-    reader.fail(f"entry {quoted(_shown(entry.raw_name))}: {problem}")
+    reader.fail(f"entry {quoted(_shown(entry[0]))}: {problem}")
