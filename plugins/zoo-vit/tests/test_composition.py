@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import zoo
 from zoo import CompositionError
-from zoo.registry import registry, resolve_object
+from zoo.registry import registry
 from zoo.testing import assert_logits_agree, assert_same_tensors
+from zoo_vit.config import ViTConfig
 from zoo_vit.heads import ClassAndMeanClassifier, DistilledClassifier
 
 
@@ -51,14 +54,17 @@ def test_what_an_architecture_is_loaded_for_by_default():
     assert isinstance(classifier.head, ClassAndMeanClassifier)
 
 
-@pytest.mark.parametrize("name", ["vit", "dinov2"])
-def test_a_distilled_classifier_needs_a_distillation_token(name):
-    with pytest.raises(CompositionError, match="distillation token before the patches"):
-        zoo.create(name, task="image-classification", head="distilled-classifier", device="meta")
+def test_a_distilled_classifier_needs_a_distillation_token():
+    with pytest.raises(CompositionError, match="needs image tokens with 2 prefix tokens"):
+        zoo.create("vit", task="image-classification", head="distilled-classifier", device="meta")
+    with pytest.raises(CompositionError, match="a distillation token before the patches"):
+        zoo.create(
+            "dinov2-with-registers-small", task="image-classification", head="distilled-classifier", device="meta"
+        )
 
 
 def test_features_without_a_class_token_are_refused():
-    head = registry().heads.get("class-and-mean-classifier").spec
-    (spec, _) = resolve_object(registry().architectures.get("vit").spec.config)().feature_specs()
-    with pytest.raises(CompositionError, match="needs a class token"):
-        resolve_object(head.head)((type(spec)(name="x", channels=4, kind="tokens", modality="image"),), None)
+    (spec, _) = ViTConfig().feature_specs()
+    requirement = registry().heads.get("class-and-mean-classifier").spec.requires
+    assert spec.unmet(requirement) is None
+    assert replace(spec, prefix_tokens=0).unmet(requirement) is not None

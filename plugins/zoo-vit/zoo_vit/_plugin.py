@@ -69,7 +69,7 @@ def zoo_heads() -> list[HeadSpec]:
             task=_TASK,
             head="zoo_vit.heads:ClassAndMeanClassifier",
             config="zoo.tasks.head_configs:ImageClassifierConfig",
-            requires=FeatureRequirement(kind="tokens", modality="image"),
+            requires=FeatureRequirement(kind="tokens", modality="image", prefix_tokens=1),
             summary="Label scores from the class token and the mean of the patches' tokens",
         ),
         HeadSpec(
@@ -77,7 +77,7 @@ def zoo_heads() -> list[HeadSpec]:
             task=_TASK,
             head="zoo_vit.heads:DistilledClassifier",
             config="zoo.tasks.head_configs:ImageClassifierConfig",
-            requires=FeatureRequirement(kind="tokens", modality="image"),
+            requires=FeatureRequirement(kind="tokens", modality="image", prefix_tokens=2),
             summary="Label scores from a class token and a distillation token: the mean of both",
         ),
     ]

@@ -29,11 +29,6 @@ class ClassAndMeanClassifier(Head):
     def __init__(self, features: tuple[FeatureSpec, ...], config: ImageClassifierConfig) -> None:
         super().__init__(features, config)
         source = features[-1]
-        if not source.prefix_tokens:
-            raise CompositionError(
-                "The head 'class-and-mean-classifier' needs a class token before the patches; "
-                f"'{source.name}' has none."
-            )
         self.prefix_tokens = source.prefix_tokens
         self.weight = nn.Parameter(torch.empty(len(config.labels), 2 * source.channels))
         self.bias = nn.Parameter(torch.empty(len(config.labels)))
@@ -75,7 +70,7 @@ class DistilledClassifier(Head):
     def __init__(self, features: tuple[FeatureSpec, ...], config: ImageClassifierConfig) -> None:
         super().__init__(features, config)
         source = features[-1]
-        if source.prefix_tokens != 2:
+        if source.prefix_tokens != 2:  # a requirement can say no more than that there are enough
             raise CompositionError(
                 "The head 'distilled-classifier' needs a class token and a distillation token before the patches, as "
                 f"deit gives them; '{source.name}' has {source.prefix_tokens} such tokens."
