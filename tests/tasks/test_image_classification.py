@@ -69,7 +69,9 @@ def test_padding_tokens_are_left_out_of_the_mean():
 
 def test_a_text_backbone_is_refused():
     config = {"model_type": "llama", "vocab_size": 9, "hidden_size": 8, "num_attention_heads": 2}
-    with pytest.raises(zoo.CompositionError, match=r"can't do 'image-classification'.*needs image tokens; llama gives .*text tokens"):
+    with pytest.raises(
+        zoo.CompositionError, match=r"can't do 'image-classification'.*needs image tokens; llama gives .*text tokens"
+    ):
         zoo.create(config, task="image-classification")
 
 
@@ -144,9 +146,7 @@ def pipeline(**settings: Any) -> ImageClassificationPipeline:
         classifier.weight.copy_(torch.eye(3))
         classifier.bias.zero_()
     values = {"image_processor_type": "ViTImageProcessor", "do_normalize": False, **settings}
-    return ImageClassificationPipeline(
-        ComposedTaskModel(Colour(), classifier), ImagePreprocessor.from_config(values)
-    )
+    return ImageClassificationPipeline(ComposedTaskModel(Colour(), classifier), ImagePreprocessor.from_config(values))
 
 
 def colour(name: str, width: int = 8, height: int = 8) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from transformers.models.segformer.image_processing_pil_segformer import SegformerImageProcessorPil
 
 import zoo
+from zoo.cli import main
 from zoo.interfaces import FeatureSpec, TypedConfig
 from zoo.interfaces.features import Features
 from zoo.interfaces.head import Head
@@ -278,3 +280,37 @@ def test_a_result_knows_its_file_wherever_the_process_goes(tmp_path, monkeypatch
     os.remove("../flag.png")
     with pytest.raises(zoo.InvalidInput, match=r"flag\.png: no such file"):
         result.overlay()
+
+
+# ---- the command
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """Of a tiny Swin with UperNet and random weights."""
+    sizes = {"embed_dim": 4, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 2], "window_size": 2, "image_size": 32}
+    model = zoo.create({"model_type": "swin", **sizes}, task="segmentation", labels=("wall", "cat"), device="cpu")
+    path = tmp_path_factory.mktemp("segmenter")
+    zoo.save(model, path, preprocessor=preprocessor())
+    return path
+
+
+def test_the_command_writes_the_picture_and_prints_the_classes(directory, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(photo(40, 50)).save("photo.png")
+    expected = zoo.pipeline("segmentation", directory, device="cpu")("photo.png", window=32)
+    arguments = ["run", "image-segmentation", str(directory), "photo.png", "--out", "overlay.png", "--window", "32"]
+    assert main([*arguments, "--device", "cpu"]) == 0
+    assert capsys.readouterr().out == "".join(f"{each.label}\t{each.share:.1%}\n" for each in expected.segments)
+    with Image.open("overlay.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), np.asarray(expected.overlay()))
+    assert main([*arguments, "--device", "cpu", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == {"input": "photo.png", "out": "overlay.png", **json.loads(json.dumps(expected.to_json()))}
+    assert set(said["segments"][0]) == {"label", "id", "score", "area", "share", "rle"}
+
+
+@pytest.mark.parametrize("option", ["--window=0", "--overlap=1.0", "--blend=linear"])
+def test_the_command_refuses_wrong_settings_as_wrongly_called(directory, option, capsys):
+    assert main(["run", "segmentation", str(directory), "no such photo.png", option]) == 2
+    assert f"Error: {option[2:].partition('=')[0]}: " in capsys.readouterr().err
