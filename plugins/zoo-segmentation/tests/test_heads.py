@@ -10,6 +10,7 @@ from zoo.interfaces import FeatureSpec
 from zoo.interfaces.features import Features
 from zoo_segmentation.config import FPNConfig, UperNetConfig
 from zoo_segmentation.fpn import FPN
+from zoo_segmentation.joint_conv import JointConvBlock
 from zoo_segmentation.stage_norms import StageNorms
 from zoo_segmentation.stage_norms_config import StageNormsConfig
 from zoo_segmentation.upernet import UperNet
@@ -89,6 +90,30 @@ def test_the_levels_of_the_pyramid_add_up_as_in_the_paper():
                 x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         total = total + x
     torch.testing.assert_close(head(features).logits, head.classifier(total))
+
+
+@pytest.mark.parametrize(
+    "sizes", [[(8, 8), (4, 4), (2, 2)], [(9, 13), (5, 7), (3, 4)], [(3, 5), (1, 1), (6, 4)], [(1, 1)] * 3]
+)
+def test_maps_are_convolved_as_if_resized_and_put_side_by_side(sizes):
+    block = JointConvBlock((3, 2, 4), 5).double().eval()
+    generator = torch.Generator().manual_seed(0)
+    maps = [
+        torch.randn(2, channels, *size, generator=generator).double().requires_grad_()
+        for channels, size in zip(block.in_channels, sizes, strict=True)
+    ]
+    resized = [F.interpolate(each, sizes[0], mode="bilinear", align_corners=False) for each in maps]
+    expected = block.norm(block.conv(torch.cat(resized, dim=1))).relu()
+    joined = block(maps)
+    torch.testing.assert_close(joined, expected)
+    leaves = [*maps, block.conv.weight]
+    weights = torch.randn(expected.shape, generator=generator).double()
+    for grad, other in zip(
+        torch.autograd.grad((joined * weights).sum(), leaves),
+        torch.autograd.grad((expected * weights).sum(), leaves),
+        strict=True,
+    ):
+        torch.testing.assert_close(grad, other)
 
 
 def test_stage_norms_normalise_the_channels_of_each_position():

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from zoo_segmentation.blocks import ConvBlock, classifier, resize
 from zoo_segmentation.config import UperNetConfig
 from zoo_segmentation.fcn import AuxiliaryHead
 from zoo_segmentation.head import SegmentationHead
+from zoo_segmentation.joint_conv import JointConvBlock
 from zoo_segmentation.loss import pixel_loss
 from zoo_segmentation.output import SegmentationOutput
 
@@ -34,7 +34,7 @@ class PyramidPooling(nn.Module):
         super().__init__()
         self.scales = config.pool_scales
         self.projections = nn.ModuleList(ConvBlock(in_channels, config.channels, 1) for _ in self.scales)
-        self.merge = ConvBlock(in_channels + len(self.scales) * config.channels, config.channels, 3)
+        self.merge = JointConvBlock([in_channels, *(config.channels for _ in self.scales)], config.channels)
 
     def forward(self, map_bchw: Tensor) -> Tensor:
         """(b, in_channels, h, w) -> (b, c, h, w)."""
@@ -43,11 +43,11 @@ class PyramidPooling(nn.Module):
                 "pixel_values: training needs batches of at least 2 images, since the mean over a whole image is "
                 "normalised over the batch; found 1. Drop the last batch, or put these norms into evaluation mode."
             )
-        pooled = [
-            resize(projection(F.adaptive_avg_pool2d(map_bchw, scale)), map_bchw.shape[-2:])
+        pooled = (
+            projection(F.adaptive_avg_pool2d(map_bchw, scale))
             for scale, projection in zip(self.scales, self.projections, strict=True)
-        ]
-        return self.merge(torch.cat([map_bchw, *pooled], dim=1))
+        )
+        return self.merge([map_bchw, *pooled])
 
 
 class UperNet(SegmentationHead):
@@ -65,14 +65,14 @@ class UperNet(SegmentationHead):
         self.pyramid_pooling = PyramidPooling(features[-1].channels, config)
         self.laterals = nn.ModuleList(ConvBlock(spec.channels, channels, 1) for spec in finer)
         self.smoothings = nn.ModuleList(ConvBlock(channels, channels, 3) for _ in finer)
-        self.fusion = ConvBlock(len(features) * channels, channels, 3)
+        self.fusion = JointConvBlock([channels for _ in features], channels)
         self.classifier = classifier(channels, len(config.labels))
         seen = features[config.auxiliary_index]
         self.auxiliary = AuxiliaryHead(seen.channels, config) if config.auxiliary else None
 
     def forward(self, features: Features, **options: Any) -> SegmentationOutput:
         maps = self.maps(features)
-        logits = self.classifier(self.fuse(self.pyramid(maps)))
+        logits = self.classifier(self.fusion(self.pyramid(maps)))
         if self.auxiliary is None or not self.training:
             return SegmentationOutput(logits)
         return SegmentationOutput(logits, auxiliary_logits=self.auxiliary(maps[self.config.auxiliary_index]))
@@ -85,11 +85,6 @@ class UperNet(SegmentationHead):
             above = lateral(map_bchw) + resize(above, map_bchw.shape[-2:])
             levels.append(smoothing(above))
         return levels[::-1]
-
-    def fuse(self, levels: list[Tensor]) -> Tensor:
-        """All levels at the resolution of the finest, joined: (b, c, h, w)."""
-        finest = levels[0]
-        return self.fusion(torch.cat([finest, *(resize(level, finest.shape[-2:]) for level in levels[1:])], dim=1))
 
     def count(self, target: Tensor) -> dict[str, Tensor]:
         """How many pixels have a label, for each term. target: (batch, height, width) int64."""
