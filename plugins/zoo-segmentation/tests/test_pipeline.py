@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from transformers import SwinConfig, UperNetConfig, UperNetForSemanticSegmentation
 from transformers.models.segformer.image_processing_pil_segformer import SegformerImageProcessorPil
 
 import zoo
@@ -287,11 +288,22 @@ def test_a_result_knows_its_file_wherever_the_process_goes(tmp_path, monkeypatch
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    """Of a tiny Swin with UperNet and random weights."""
-    sizes = {"embed_dim": 4, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 2], "window_size": 2, "image_size": 32}
-    model = zoo.create({"model_type": "swin", **sizes}, task="segmentation", labels=("wall", "cat"), device="cpu")
+    """Of a tiny UperNet on Swin, as transformers writes it."""
     path = tmp_path_factory.mktemp("segmenter")
-    zoo.save(model, path, preprocessor=preprocessor())
+    backbone = SwinConfig(
+        embed_dim=4,
+        depths=[1, 1, 1, 1],
+        num_heads=[1, 2, 2, 2],
+        window_size=2,
+        image_size=32,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )
+    config = UperNetConfig(
+        backbone_config=backbone, hidden_size=8, auxiliary_in_channels=16, id2label={0: "wall", 1: "cat"}
+    )
+    torch.manual_seed(0)
+    UperNetForSemanticSegmentation(config).save_pretrained(path)
+    SegformerImageProcessorPil(size={"height": 32, "width": 48}).save_pretrained(path)
     return path
 
 
