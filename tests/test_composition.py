@@ -154,3 +154,16 @@ def test_a_neck_that_does_not_fit_is_refused_itself():
 def test_what_a_neck_makes_may_not_fit_either():
     with pytest.raises(CompositionError, match=r"the neck 'pyramid' gives image maps at strides 4 and 8\."):
         require_fit(ARCHITECTURE, (IMAGE,), TASK, HEAD, entry(NECK), PyramidConfig(strides=(4, 8)))
+
+
+def test_a_task_without_a_head_for_these_features_names_the_neck_that_helps():
+    necks, heads = registry().necks, registry().heads
+    before = necks.entries(), heads.entries()
+    necks.replace([entry(NECK)])
+    heads.replace([HEAD])
+    try:
+        with pytest.raises(CompositionError, match=r"the task has heads for maps only: add neck='pyramid'\.$"):
+            choose_head(ARCHITECTURE, (IMAGE,), TASK)
+    finally:
+        necks.replace(before[0])
+        heads.replace(before[1])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.composition import choose_head, require_fit, require_modality, served
+from zoo.composition import choose_head, require_fit, require_modality, require_neck, served
 from zoo.errors import InvalidInput
 from zoo.interfaces.config import Config
 from zoo.interfaces.labels import label_names
@@ -142,7 +142,10 @@ def _asks_for_stored(
 def _fresh(stored: Composition, task: Entry[TaskSpec], neck: Entry[NeckSpec] | None, head: str | None) -> Composition:
     """A head that the checkpoint does not have, with the neck that was named or else that of the pair's layout."""
     architecture, config = stored.architecture, stored.config
-    chosen = choose_head(architecture, config.feature_specs(), task, head)
+    features = config.feature_specs()
+    if neck is not None:
+        features = require_neck(architecture, features, neck, resolve_object(neck.spec.config)())
+    chosen = choose_head(architecture, features, task, head)
     layout = layout_of_pair(architecture, chosen, neck)
     made = LayoutConfigs(architecture=config) if layout is None else _fresh_configs(layout, config)
     if neck is None and layout is not None and layout.spec.neck is not None:

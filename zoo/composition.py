@@ -20,6 +20,7 @@ __all__ = [
     "helpful_necks",
     "require_fit",
     "require_modality",
+    "require_neck",
     "served",
     "serving",
     "unmet",
@@ -100,10 +101,13 @@ def choose_head(
         return entry
     found = default_head(architecture, task, features)
     if found is None:
-        wanted = ", ".join(task.spec.default_heads) or "none"
+        wanted = ", ".join(_PLURALS[kind] for kind in task.spec.default_heads) or "none"
+        heads = [registry().heads.meant_by(task.distribution, head) for head in task.spec.default_heads.values()]
+        cure = _cure({neck for head in heads for neck in helpful_necks(features, head)})
         raise CompositionError(
-            f"{name} can't do '{task_name}': it gives {_given(features)}, and the task has heads for {wanted} only.",
-            hint=f"`zoo info {name}` lists the tasks that it can do.",
+            f"{name} can't do '{task_name}'{cure and ' as it is'}: it gives {_given(features)}, and the task has heads "
+            f"for {wanted} only{cure}.",
+            hint=None if cure else f"`zoo info {name}` lists the tasks that it can do.",
         )
     return found
 
@@ -116,6 +120,18 @@ def require_modality(architecture: Entry[ArchitectureSpec], task: Entry[TaskSpec
             f"{name} can't do '{task.spec.name}': it is for {ours}, and the task is for {wanted}.",
             hint=f"`zoo info {name}` lists the tasks that it can do.",
         )
+
+
+def require_neck(
+    architecture: Entry[ArchitectureSpec], features: Sequence[FeatureSpec], neck: Entry[NeckSpec], neck_config: Any
+) -> tuple[FeatureSpec, ...]:
+    """What a neck makes of a backbone's features. Raises CompositionError where it needs others."""
+    reason = unmet(neck.spec.requires, features)
+    if reason is not None:
+        raise CompositionError(
+            f"The neck '{neck.spec.name}' {reason}; {architecture.spec.name} gives {_given(features)}."
+        )
+    return features_after(neck.spec, neck_config, features)
 
 
 def require_fit(
@@ -135,15 +151,11 @@ def require_fit(
     given = tuple(features)
     giver = name
     if neck is not None:
-        reason = unmet(neck.spec.requires, given)
-        if reason is not None:
-            raise CompositionError(f"The neck '{neck.spec.name}' {reason}; {name} gives {_given(given)}.")
-        given = features_after(neck.spec, neck_config, given)
+        given = require_neck(architecture, features, neck, neck_config)
         giver = f"the neck '{neck.spec.name}'"
     if served(head.spec.requirements, given) is not None:
         return given
-    necks = helpful_necks(architecture, features, head) if neck is None else []
-    cure = f": add {' or '.join(f'neck={each!r}' for each in necks)}" if necks else ""
+    cure = _cure(helpful_necks(features, head) if neck is None else ())
     raise CompositionError(
         f"{name} can't do '{task.spec.name}'{cure and ' as it is'}: the head '{head.spec.name}' "
         f"{_unmet_by(given, head.spec)}; {giver} gives {_given(given)}{cure}.",
@@ -151,9 +163,7 @@ def require_fit(
     )
 
 
-def helpful_necks(
-    architecture: Entry[ArchitectureSpec], features: Sequence[FeatureSpec], head: Entry[HeadSpec]
-) -> list[str]:
+def helpful_necks(features: Sequence[FeatureSpec], head: Entry[HeadSpec]) -> list[str]:
     """The names of the necks with which, as they are by default, these features serve the head."""
     found = []
     for neck in registry().necks:
@@ -166,6 +176,12 @@ def helpful_necks(
         if served(head.spec.requirements, made) is not None:
             found.append(neck.spec.name)
     return found
+
+
+def _cure(necks: Iterable[str]) -> str:
+    """What a refusal goes on with: ": add neck='simple_fpn'", or nothing."""
+    named = [f"neck={neck!r}" for neck in sorted(set(necks))]
+    return f": add {' or '.join(named)}" if named else ""
 
 
 def _unmet_by(features: Sequence[FeatureSpec], head: HeadSpec) -> str:
