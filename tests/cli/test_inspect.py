@@ -11,6 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from zoo.cli.output import json_text
+from zoo_tools import inspect
+
 HEAVY = ["torch", "numpy", "transformers", "rich", "tokenizers", "jinja2", "email"]
 
 
@@ -80,6 +83,16 @@ def test_filter(zoo_here, model):
     assert rows(finished.stdout, "matching") == [["tensors", "12"], ["elements", "48"], ["bytes", "192"]]
     assert len(json.loads(zoo_here("inspect", model, "--filter", "bias$", "--json").stdout)["tensors"]) == 12
     assert zoo_here("inspect", model, "--filter", "(").exit_code == 1
+
+
+def test_json_of_many_tensors_is_printed_in_parts_that_make_one_document(zoo_here, tmp_path):
+    tensors = {f"layers.{number}.größe\u2028": torch.zeros(1) for number in range(2500)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    for pattern, many in ((r"", 2500), (r"\.1\.", 1), (r"nothing", 0)):
+        finished = zoo_here("inspect", str(tmp_path / "model.safetensors"), "--json", "--filter", pattern)
+        report = inspect(tmp_path / "model.safetensors")
+        assert finished.stdout == json_text(report.to_json(report.matching(pattern)), indent=2) + "\n"
+        assert len(json.loads(finished.stdout)["tensors"]) == many
 
 
 def test_depth_of_a_list_is_a_usage_error(zoo_here, model):

@@ -119,6 +119,11 @@ class InspectReport:
 
     def to_json(self, tensors: Iterable[TensorReport] | None = None) -> Description:
         """The report as a JSON object. tensors: those to list; all by default."""
+        listed = self.tensors if tensors is None else tensors
+        return {**self.facts_to_json(), "tensors": [tensor.to_json() for tensor in listed]}
+
+    def facts_to_json(self) -> Description:
+        """The same without its last member, the list of tensors, which may be long."""
         return {
             "location": str(self.location),
             "format": self.format,
@@ -145,7 +150,6 @@ class InspectReport:
             "overlapping": [list(group) for group in self.overlapping],
             "unsupported": dict(self.unsupported),
             "metadata": metadata_to_json(self.metadata),
-            "tensors": [tensor.to_json() for tensor in (self.tensors if tensors is None else tensors)],
         }
 
 

@@ -11,6 +11,7 @@ import click
 from zoo.cli.output import Section, is_terminal, json_option, json_text, print_json, print_sections
 from zoo.cli.wording import count, plural, scaled_size, size
 from zoo_tools.cli.columns import print_columns
+from zoo_tools.cli.long_json import print_long_json
 from zoo_tools.cli.writing import write_page
 from zoo_tools.inspection import InspectReport, TensorReport, inspect
 
@@ -77,7 +78,7 @@ def _print_json(report: InspectReport, tensors: Sequence[TensorReport], as_tree:
 
         print_json(report.to_json(()) | {"tree": fold(tensors).to_json(depth)})
     else:
-        print_json(report.to_json(tensors))
+        print_long_json(report.facts_to_json(), "tensors", (tensor.to_json() for tensor in tensors))
 
 
 def _summary(report: InspectReport, page: str | None) -> Iterator[Section]:
