@@ -36,6 +36,14 @@ def test_more_than_there_are_labels_is_always_right():
     assert accuracy.compute() == {"top5": 1.0}
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_indices_may_be_of_any_integers(dtype):
+    accuracy, expected = TopKAccuracy(), TopKAccuracy()
+    accuracy.update(LOGITS, TARGET.to(dtype))
+    expected.update(LOGITS, TARGET)
+    assert accuracy.compute() == expected.compute()
+
+
 @pytest.mark.parametrize(
     ("logits", "target", "message"),
     [
@@ -44,6 +52,7 @@ def test_more_than_there_are_labels_is_always_right():
         (LOGITS, TARGET + 9, "10 labels were expected.* to 18"),
         (LOGITS, -TARGET, "10 labels"),
         (LOGITS, TARGET.float(), "torch.float32"),
+        (LOGITS, TARGET > 4, "torch.bool"),
     ],
 )
 def test_what_does_not_fit_is_refused(logits, target, message):

@@ -23,8 +23,9 @@ class DropPath(nn.Module):
         if not self.training or self.rate == 0:
             return x
         keep = 1 - self.rate
-        kept = torch.rand(x.shape[0], *(1,) * (x.ndim - 1), dtype=x.dtype, device=x.device) < keep
-        return x * kept / keep
+        # Drawn in float32: in half precision a small rate would be rounded away.
+        kept = torch.rand(x.shape[0], *(1,) * (x.ndim - 1), dtype=torch.float32, device=x.device) < keep
+        return x * (kept.to(x.dtype) / keep)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from zoo.errors import InvalidInput
@@ -34,12 +35,13 @@ class TopKAccuracy:
             )
         if not target.numel():
             return
-        if target.is_floating_point() or not 0 <= int(target.min()) <= int(target.max()) < logits.shape[1]:
+        is_whole = not target.is_floating_point() and target.dtype != torch.bool
+        if not is_whole or not 0 <= int(target.min()) <= int(target.max()) < logits.shape[1]:
             raise InvalidInput(
                 f"target: indices of {logits.shape[1]} labels were expected, found {target.dtype} "
                 f"from {target.min().item()} to {target.max().item()}."
             )
-        true = logits.gather(1, target[:, None])
+        true = logits.gather(1, target.long()[:, None])
         above = (~(logits < true)).sum(dim=1)  # the true one among them; all, where it is NaN
         self._right = [right + int((above <= k).sum()) for right, k in zip(self._right, self.ks, strict=True)]
         self.total += target.shape[0]

@@ -1,6 +1,7 @@
 """Self-attention within windows: scaled dot products in Swin, cosines in Swin V2.
 
-Shapes: b batch, w windows of a map, n positions of a window, d channels, h heads, c channels per head.
+Shapes: g groups, w windows of a group, n positions of a window, d channels, h heads, c channels per head. A group is of
+windows that each have a bias of its own, the same one in every group.
 """
 
 from __future__ import annotations
@@ -55,29 +56,22 @@ class WindowAttention(Attention):
             dtype=weight.dtype,
         )
 
-    def forward(self, x_wnd: Tensor, windows: Windows) -> Tensor:
-        """x_wnd: (b x w, n, d), as `windows` cuts a map."""
-        q, k = self.compared(self._heads(self.q_proj(x_wnd)), self._heads(self.k_proj(x_wnd)))
-        v = self._heads(self.v_proj(x_wnd))
-        bias_whnn = self.position_bias(windows)
-        if not windows.shift:
-            attended = self._attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), bias_whnn)
-            return self.o_proj(attended.transpose(1, 2).flatten(2))
-        # Each window has a bias of its own, the same one for all images: windows and heads become one dimension, over
-        # which the bias need not be repeated for every image.
-        count = windows.rows * windows.columns
-        q, k, v = (x.view(-1, count, *x.shape[1:]).transpose(2, 3).flatten(1, 2) for x in (q, k, v))
-        attended = self._attend(q, k, v, bias_whnn.flatten(0, 1)[None])
-        return self.o_proj(
-            attended.reshape(-1, count, self.num_heads, *attended.shape[2:]).transpose(2, 3).flatten(0, 1).flatten(2)
-        )
+    def forward(self, x_gnwd: Tensor, windows: Windows) -> Tensor:
+        """x_gnwd: (g, n, w, d), as `windows` cuts a map."""
+        q, k = self.compared(self._heads(self.q_proj(x_gnwd)), self._heads(self.k_proj(x_gnwd)))
+        v = self._heads(self.v_proj(x_gnwd))
+        # To a backend, every window of a group is a head. Nothing is copied for that, nor is the bias repeated.
+        q, k, v = (x.flatten(2, 3).transpose(1, 2) for x in (q, k, v))
+        bias = self.position_bias(windows).flatten(0, 1)[None]
+        return self.o_proj(self._attend(q, k, v, bias).transpose(1, 2).reshape(x_gnwd.shape))
 
     def compared(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-        """q, k: (b x w, n, h, c), as their products are to be taken."""
+        """q, k: (g, n, w, h, c), as their products are to be taken."""
         return q, k
 
-    def _heads(self, x_wnd: Tensor) -> Tensor:
-        return x_wnd.view(*x_wnd.shape[:-1], self.num_heads, self.head_dim)
+    def _heads(self, x_gnwd: Tensor) -> Tensor:
+        """(g, n, w, h, c)"""
+        return x_gnwd.view(*x_gnwd.shape[:-1], self.num_heads, self.head_dim)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
         if self.training and self.dropout:  # no backend drops

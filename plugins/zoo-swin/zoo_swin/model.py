@@ -234,6 +234,8 @@ class Swin(Model):
                 f"pixel_values: expected (batch, {self.config.num_channels}, height, width), "
                 f"found {tuple(pixel_values.shape)}."
             )
+        if 0 in pixel_values.shape[2:]:
+            raise InvalidInput(f"pixel_values: the images have no pixels, {tuple(pixel_values.shape)}.")
         # How maps are cut into windows is arithmetic on their size, which a compiler that takes sizes for unknowns
         # reasons about for minutes: each size of image gets a graph of its own. The batch may still be of any size.
         for size in pixel_values.shape[2:]:

@@ -18,18 +18,34 @@ from zoo_swin.windows import Windows, relative_positions
 __all__ = ["ContinuousPositionBias", "PositionBias", "RelativePositionBias"]
 
 
+class _Seen:
+    """A parameter as it was when a bias was computed from it."""
+
+    def __init__(self, parameter: Tensor) -> None:
+        self.parameter = parameter
+        self.version = parameter.data_ptr(), parameter._version
+        self.copy = parameter.clone() if parameter.device.type == "cpu" else None
+
+    def is_unchanged(self, parameter: Tensor) -> bool:
+        """On the CPU by value, since writes through `.data` or numpy count no version, and biases are small. Elsewhere
+        that would have the CPU wait for the device.
+        """
+        if parameter is not self.parameter or (parameter.data_ptr(), parameter._version) != self.version:
+            return False
+        return self.copy is None or torch.equal(parameter, self.copy)
+
+
 @dataclass(frozen=True)
 class _Kept:
-    """A bias, and what it was computed from: the windows, and the state that the parameters were in."""
+    """A bias, and what it was computed from. windows: None where it is the same for all."""
 
-    windows: Windows
-    parameters: tuple[tuple[Tensor, int, int], ...]
+    windows: Windows | None
+    parameters: tuple[_Seen, ...]
     bias: Tensor
 
-    def holds(self, windows: Windows, parameters: Sequence[Tensor]) -> bool:
+    def holds(self, windows: Windows | None, parameters: Sequence[Tensor]) -> bool:
         return self.windows == windows and all(
-            parameter is known and parameter.data_ptr() == pointer and parameter._version == version
-            for parameter, (known, pointer, version) in zip(parameters, self.parameters, strict=True)
+            seen.is_unchanged(parameter) for seen, parameter in zip(self.parameters, parameters, strict=True)
         )
 
 
@@ -38,7 +54,8 @@ class PositionBias(nn.Module):
 
     Outside of training it is computed once per size of map and kept until the size or a parameter changes; it is no
     part of the state, and is not copied to another device but computed there. Where gradients are recorded it is
-    computed anew, since they pass through it.
+    computed anew, since they pass through it. On an accelerator, writes to a parameter's `.data` in place go unseen:
+    call `eval()` after them.
     """
 
     relative_positions: Tensor
@@ -68,14 +85,23 @@ class PositionBias(nn.Module):
         if torch.compiler.is_compiling():  # a compiled graph can't tell whether a parameter has changed
             return self.compute(windows)
         parameters = tuple(self.parameters())
-        if torch.is_grad_enabled() or any(parameter.is_inference() for parameter in parameters):
+        if torch.is_grad_enabled() or not parameters or not all(map(_is_watched, parameters)):
             self._kept = None
             return self.compute(windows)
+        differing = windows if windows.shift else None
         kept = self._kept
-        if kept is None or not kept.holds(windows, parameters):
-            state = tuple((parameter, parameter.data_ptr(), parameter._version) for parameter in parameters)
-            kept = self._kept = _Kept(windows, state, self.compute(windows))
+        if kept is None or not kept.holds(differing, parameters):
+            seen = tuple(_Seen(parameter) for parameter in parameters)
+            kept = self._kept = _Kept(differing, seen, self._computed_exactly(windows))
         return kept.bias
+
+    def _computed_exactly(self, windows: Windows) -> Tensor:
+        """In the precision of the parameters, whether automatic casts are on or not; what is kept serves both."""
+        device = self.relative_positions.device.type
+        if not torch.amp.is_autocast_available(device):
+            return self.compute(windows)
+        with torch.autocast(device, enabled=False):
+            return self.compute(windows)
 
     def compute(self, windows: Windows) -> Tensor:
         """The bias, whatever is kept."""
@@ -96,7 +122,18 @@ class PositionBias(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._kept = None
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        was_meta = self.relative_positions.is_meta
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if was_meta and not self.relative_positions.is_meta:  # `to_empty`, which leaves them without values
+            self.reset_derived(self.relative_positions.device)
+        return self
+
+
+def _is_watched(parameter: Tensor) -> bool:
+    """Whether changes of a parameter can be told: not in inference mode, and not where a transform of torch.func has
+    put something else in its place. (A replica of DataParallel has no parameters at all.)
+    """
+    return isinstance(parameter, nn.Parameter) and not parameter.is_inference()
 
 
 class RelativePositionBias(PositionBias):

@@ -43,7 +43,11 @@ class Windows:
         return self.rows * self.size - self.height, self.columns * self.size - self.width
 
     def cut(self, x_bhwd: Tensor) -> Tensor:
-        """x_bhwd: (b, height, width, d) -> (b x windows, positions, d)."""
+        """x_bhwd: (b, height, width, d) -> (groups, positions, windows of a group, d).
+
+        All windows of an image are a group after a shift, since each is masked in its own way, which is then the same
+        for all groups. Otherwise each is one by itself.
+        """
         below, right = self.padding
         if below or right:
             x_bhwd = F.pad(x_bhwd, (0, 0, 0, right, 0, below))
@@ -51,12 +55,18 @@ class Windows:
             x_bhwd = x_bhwd.roll((-self.shift, -self.shift), dims=(1, 2))
         b, d = x_bhwd.shape[0], x_bhwd.shape[3]
         x = x_bhwd.view(b, self.rows, self.size, self.columns, self.size, d)
-        return x.transpose(2, 3).reshape(b * self.rows * self.columns, self.size**2, d)
+        count, n = self.rows * self.columns, self.size**2
+        if self.shift:
+            return x.permute(0, 2, 4, 1, 3, 5).reshape(b, n, count, d)
+        return x.transpose(2, 3).reshape(b * count, n, 1, d)
 
-    def join(self, x_wnd: Tensor) -> Tensor:
-        """The inverse: x_wnd: (b x windows, positions, d) -> (b, height, width, d)."""
-        d = x_wnd.shape[2]
-        x = x_wnd.view(-1, self.rows, self.columns, self.size, self.size, d).transpose(2, 3)
+    def join(self, x_gnwd: Tensor) -> Tensor:
+        """The inverse: (groups, positions, windows of a group, d) -> (b, height, width, d)."""
+        d = x_gnwd.shape[3]
+        if self.shift:
+            x = x_gnwd.view(-1, self.size, self.size, self.rows, self.columns, d).permute(0, 3, 1, 4, 2, 5)
+        else:
+            x = x_gnwd.view(-1, self.rows, self.columns, self.size, self.size, d).transpose(2, 3)
         x_bhwd = x.reshape(-1, self.rows * self.size, self.columns * self.size, d)
         if self.shift:
             x_bhwd = x_bhwd.roll((self.shift, self.shift), dims=(1, 2))
@@ -71,7 +81,7 @@ class Windows:
         columns = self._regions(self.columns * self.size, device)
         region = (rows[:, None] * 3 + columns)[None, :, :, None]
         unpadded = Windows(region.shape[1], region.shape[2], self.size, 0)
-        region_wn = unpadded.cut(region)[..., 0]
+        region_wn = unpadded.cut(region)[..., 0, 0]
         apart = region_wn[:, :, None] != region_wn[:, None, :]
         return apart.float() * SEPARATED
 
