@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable
 
 from zoo.checkpoint import EncodedBytes, TensorRecord, read_json
+from zoo.composing import composition_in
 from zoo.describe.architecture import describe_features
 from zoo.describe.json_types import Description, Json
 from zoo.interfaces.config import Config
-from zoo.registry import registry
 from zoo.source import Source, open_source
 
 __all__ = ["describe_checkpoint"]
@@ -21,7 +21,8 @@ def describe_checkpoint(reference: str | os.PathLike[str]) -> Description:
     """The checkpoint that a reference leads to. Raises what `zoo.source.open_source` raises."""
     source = open_source(reference)
     checkpoint, layout = source.checkpoint, source.layout
-    head = registry().heads.meant_by(layout.distribution, layout.spec.head) if layout.spec.head is not None else None
+    stored = composition_in(source.architecture, layout, source.configs)
+    head, neck = stored.head, stored.neck
     names = source.files.names()
     return {
         "reference": os.fspath(reference),
@@ -29,6 +30,7 @@ def describe_checkpoint(reference: str | os.PathLike[str]) -> Description:
         "format": checkpoint.format,
         "architecture": source.architecture.full_name,
         "layout": layout.full_name,
+        "neck": neck.full_name if neck is not None else None,
         "head": head.full_name if head is not None else None,
         "task": head.spec.task if head is not None else None,
         "parameters": sum(record.elements for record in checkpoint.values()),
