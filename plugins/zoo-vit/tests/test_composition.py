@@ -15,7 +15,7 @@ from zoo_vit.config import ViTConfig
 from zoo_vit.heads import ClassAndMeanClassifier, DistilledClassifier
 
 
-@pytest.mark.parametrize("name", ["vit", "deit", "dinov2_with_registers"])
+@pytest.mark.parametrize("name", ["vit", "dinov2_with_registers"])
 def test_segmentation_through_the_pyramid_trains_and_comes_back(tmp_path, references, images, name):
     _, directory = references[name].save(tmp_path / "backbone", "Model")
     model, _ = zoo.load(directory, task="segmentation", head="fpn", neck="simple_fpn", init_head=True, num_labels=4)

@@ -59,7 +59,8 @@ def test_the_model_with_its_head_compiles_as_one_graph_for_each_size_of_image(im
     assert len(graphs) == 3  # the second batch size makes the batch an unknown
 
 
-def test_an_exported_model_takes_any_batch(model, images):
+def test_an_exported_model_takes_any_batch(images):
+    model = make(CONFIGS["dinov2"])
     batch = torch.export.Dim("batch", min=1, max=64)
     exported = torch.export.export(model, (images(2, 40, 56),), dynamic_shapes={"pixel_values": {0: batch}})
     with torch.inference_mode():
