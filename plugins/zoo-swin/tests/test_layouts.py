@@ -59,6 +59,18 @@ def test_the_backbone_of_masked_image_modelling_is_read(tmp_path, reference):
     }
 
 
+def test_a_classifier_of_no_labels_is_a_backbone(tmp_path, reference, images):
+    theirs, directory = reference.save(tmp_path, num_labels=0)
+    ours, _ = zoo.load(directory, task=None)
+    with torch.inference_mode():
+        assert_logits_agree(ours(images(1, 96, 96)).vector, theirs(images(1, 96, 96)).logits)
+    with pytest.raises(zoo.UntrainedHead, match="the checkpoint has no head"):
+        zoo.load(directory, task="image-classification")
+    zoo.save(ours, tmp_path / "saved")
+    again, _ = zoo.load(tmp_path / "saved", task=None)
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in ours.state_dict().items())
+
+
 def test_old_files_with_relative_positions_are_read_with_a_reason(tmp_path, reference):
     _, directory = reference.save(tmp_path)
     stored = load_file(directory / "model.safetensors")

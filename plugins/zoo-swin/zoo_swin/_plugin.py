@@ -100,6 +100,15 @@ def _hub_layouts(architecture: str, name: str) -> list[LayoutSpec]:
             read_config=f"{classes}.read_backbone",
             key_map=f"{keys}_MASKED",
         ),
+        LayoutSpec(
+            name=f"{architecture}-without-labels",
+            architecture=architecture,
+            class_name=f"{name}ForImageClassification",
+            summary=f"The backbone of the Hub's {name}ForImageClassification for no labels; only read",
+            matches=f"{classes}.matches_without_labels",
+            read_config=f"{classes}.read_backbone",
+            key_map=f"{keys}_CLASSIFIER",
+        ),
     ]
 
 

@@ -32,11 +32,15 @@ class HubClasses:
 
     def matches_classifier(self, metadata: ModelMetadata) -> bool:
         """The model with a classifier."""
-        return self._class_of(metadata) == f"{self.name}ForImageClassification"
+        return self._class_of(metadata) == f"{self.name}ForImageClassification" and not _has_no_labels(metadata)
 
     def matches_masked(self, metadata: ModelMetadata) -> bool:
         """The model with a decoder for masked image modelling."""
         return self._class_of(metadata) == f"{self.name}ForMaskedImageModeling"
+
+    def matches_without_labels(self, metadata: ModelMetadata) -> bool:
+        """The class of a classifier without a classifier, as it is made for no labels."""
+        return self._class_of(metadata) == f"{self.name}ForImageClassification" and _has_no_labels(metadata)
 
     def read_backbone(self, metadata: ModelMetadata) -> LayoutConfigs:
         """The configuration of the backbone alone."""
@@ -46,7 +50,7 @@ class HubClasses:
         """The configuration with that of the classifier; labels from `id2label` or, without it, `num_labels`."""
         config = self.config.from_hub(metadata.config)
         try:
-            labels = labels_from_hub(metadata.config)
+            labels = labels_from_hub({} if _has_no_labels(metadata) else metadata.config)
         except ConfigError as error:
             raise ConfigError(f"{self.config.__name__}: {error.message}", hint=error.hint) from error
         head = ImageClassifierConfig(labels=labels, initializer_range=config.initializer_range)
@@ -85,6 +89,11 @@ class HubClasses:
         if f"{self.model_type}.embeddings.mask_token" in metadata.tensors:
             return f"{self.name}ForMaskedImageModeling"
         return f"{self.name}Model"
+
+
+def _has_no_labels(metadata: ModelMetadata) -> bool:
+    """Whether config.json says that there are none; without a word on them there are two."""
+    return metadata.config.get("num_labels") == 0 or metadata.config.get("id2label") == {}
 
 
 def _labels_stated(values: Mapping[str, Any]) -> tuple[str, ...] | None:
