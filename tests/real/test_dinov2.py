@@ -72,7 +72,7 @@ def expected(
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """What onnxruntime computes for each photograph: the backbone's tokens, and the saliency."""
     graph = onnx.load(network)
-    graph.graph.output.append(onnx.helper.make_empty_tensor_value_info(TOKENS))
+    graph.graph.output.add(name=TOKENS)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
