@@ -94,7 +94,12 @@ def run_python(site: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         path = os.pathsep.join([str(site), str(REPOSITORY), str(REPOSITORY / "tools"), inherited.get("PYTHONPATH", "")])
         return subprocess.run(
             [sys.executable, "-c", textwrap.dedent(script), *arguments],
-            env={**inherited, "PYTHONPATH": path.rstrip(os.pathsep), **environment},
+            env={
+                **inherited,
+                "PYTHONPATH": path.rstrip(os.pathsep),
+                "ZOO_CONFIG_HOME": str(site.parent / "settings"),  # not the user's own
+                **environment,
+            },
             capture_output=True,
             text=True,
             timeout=120,

@@ -182,6 +182,9 @@ def zoo_commands() -> list[CommandSpec]:
             name="plugins", command="zoo.cli.plugins:command", summary="List the plugins, and what went wrong with any"
         ),
         CommandSpec(
+            name="plugin", command="zoo.cli.plugin:command", summary="Write, check, disable or enable a plugin"
+        ),
+        CommandSpec(
             name="env", command="zoo.cli.env:command", summary="Versions, devices and plugins, for a bug report"
         ),
         CommandSpec(name="run", command="zoo.cli.run:command", summary="Run a task on inputs"),

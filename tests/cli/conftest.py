@@ -30,6 +30,7 @@ def environment(site: Path) -> Callable[..., dict[str, str]]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(ignored)}
         path = [str(site), str(REPOSITORY), *filter(None, [inherited.get("PYTHONPATH")])]
         defaults = {"PYTHONPATH": os.pathsep.join(path), "PYTHONIOENCODING": "utf-8", "TERM": "xterm"}
+        defaults["ZOO_CONFIG_HOME"] = str(site.parent / "settings")  # not the user's own
         return {**inherited, **defaults, **variables}
 
     return make

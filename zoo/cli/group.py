@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PluginGroup"]
 
+UNDER_ALL = "plugin"
+"""The command that switches plugins off. It is found without asking any: loading one may be what crashes or hangs."""
+
 
 class PluginGroup(click.Group):
     """Commands are known by their specs; the module of one is imported when it is invoked, and no other's.
@@ -27,6 +30,10 @@ class PluginGroup(click.Group):
         return [name for name, _ in _summaries()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == UNDER_ALL:
+            from zoo.cli.plugin import command as plugin
+
+            return plugin
         entry = registry().commands.find(cmd_name)
         if entry is None:
             return None
@@ -43,7 +50,7 @@ class PluginGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if not ctx.resilient_parsing and not name.startswith("-"):
+        if not ctx.resilient_parsing and not name.startswith("-") and name != UNDER_ALL:
             try:
                 registry().commands.get(name)
             except NameNotFound as error:

@@ -22,8 +22,8 @@ Examples:
   zoo plugins --json              {"plugins": [{"name": ..., "status": ..., ...}], "failed": 0}
   ZOO_STRICT=1 zoo plugins        fail if one of them does
 
-A plugin's status is "loaded", "failed" or "left out". Plugins that failed are told, and are no failure of this
-command: its exit code is 0, and "failed" in the JSON counts them.""",
+A plugin's status is "loaded", "failed", "disabled" (see `zoo plugin`) or "left out" (by ZOO_PLUGINS). Plugins that
+failed are told, and are no failure of this command: its exit code is 0, and "failed" in the JSON counts them.""",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show all that each contributes, where it is, and tracebacks.")
 @json_option

@@ -9,9 +9,11 @@ __all__ = ["describe_plugin"]
 
 
 def describe_plugin(info: PluginInfo) -> Description:
-    """A plugin. "status": "loaded", "failed" ("failure" and "traceback" say why) or "left out" ("left_out" does)."""
+    """A plugin. "status": "loaded", "failed" ("failure" and "traceback" say why), "disabled" by the user, or "left
+    out" ("left_out" says why).
+    """
     manifest = info.manifest
-    not_loaded = "failed" if info.failure is not None else "left out"
+    not_loaded = "failed" if info.failure is not None else "disabled" if info.disabled else "left out"
     return {
         "name": info.name,
         "distribution": info.distribution,

@@ -20,12 +20,18 @@ from zoo.log import logger
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-__all__ = ["Distributions", "EntryPoint", "InstalledDistribution", "normalise"]
+__all__ = ["Distributions", "EntryPoint", "InstalledDistribution", "normalise", "normalise_name"]
 
 
 def normalise(name: str) -> str:
     """The canonical spelling of a distribution's name (PEP 503): lower case, with single hyphens."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def normalise_name(name: str) -> str:
+    """The canonical spelling of a distribution's name, or of a plugin's, "distribution:entry point"."""
+    distribution, colon, entry = name.strip().partition(":")
+    return normalise(distribution) + colon + entry
 
 
 class EntryPoint(NamedTuple):

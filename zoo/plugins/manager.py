@@ -167,7 +167,7 @@ def _names(contributions: Mapping[str, Iterable[Spec]]) -> Mapping[str, tuple[st
 def _load_installed() -> PluginManager:
     found = Distributions().entry_points(hooks.ENTRY_POINT_GROUP)
     entry_points = (BUILT_IN, *(each for each in found if each.full_name != BUILT_IN.full_name))
-    settings = PluginSettings.from_environment(os.environ)
+    settings = PluginSettings.of_user(os.environ)
     settings.check_allowed(entry_points)
     manager = PluginManager(entry_points, settings)
     logger.debug("%d plugins: %s", len(manager.plugins), ", ".join(info.name for info in manager.plugins))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
 
+from zoo.plugins.settings import DISABLED
 from zoo.spec import Manifest, Spec
 
 __all__ = ["Entry", "PluginInfo", "S"]
@@ -58,6 +59,11 @@ class PluginInfo(NamedTuple):
     failure: str | None = None
     traceback: str | None = None
     left_out: str | None = None
+
+    @property
+    def disabled(self) -> bool:
+        """Whether the user has switched it off, with `zoo plugin disable`."""
+        return self.left_out == DISABLED
 
     @property
     def loaded(self) -> bool:
