@@ -1,4 +1,9 @@
-"""What tasks return, as text and as JSON, by its shape: a pipeline of a plugin needs no code here."""
+"""What tasks return, as text and as JSON, by its shape: a pipeline of a plugin needs no code here.
+
+A result may say itself how it is shown, by `text` or by `rows` of cells, and what it is in JSON, by `to_json()`. One
+that `save(path)` writes to a file is written with --out, when its pipeline's class says under `file_suffixes` how such
+files end.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class TaskCommand(click.Command):
         words = list(_words(args, own))
         unknown = [word for word in words if word.option is not None]
         task = next((word.tokens[0] for word in words if word.is_argument), None)
-        if unknown and task is not None:
+        if unknown and task is not None and not ctx.resilient_parsing:
             found = pipeline_class(task)
             names = keywords(found.__call__) if isinstance(found, type) else []
             args = [token for word in words for token in _as_setting(word, names, own, ctx)]

@@ -27,6 +27,7 @@ from zoo.preprocess.image import ImagePreprocessor
 from zoo_segmentation import pipeline as module
 from zoo_segmentation import rle, sliding_window
 from zoo_segmentation.config import SegmentationHeadConfig
+from zoo_segmentation.labelling import Labelling
 from zoo_segmentation.output import SegmentationOutput
 from zoo_segmentation.pipeline import ImageSegmentationPipeline
 
@@ -136,6 +137,21 @@ def test_pixels_that_the_model_never_saw_are_of_no_class():
     np.testing.assert_array_equal(result.label_map == result.void, ~seen)
     [red] = result.segments
     assert (red.area, red.share) == (24, 24 / 96)
+
+
+@pytest.mark.parametrize(
+    ("classes", "kind"), [(255, np.uint8), (256, np.uint16), (65535, np.uint16), (65536, np.int32)]
+)
+def test_a_label_map_has_room_for_all_classes_and_for_none(classes, kind):
+    labelling = Labelling((2, 1), [str(index) for index in range(classes)])
+    logits = torch.full((1, 1, classes), -20.0)
+    logits[..., -1] = 20
+    labelling.add(1, 0, logits)
+    result = labelling.result(b"")
+    assert result.label_map.dtype == kind
+    assert result.label_map[:, 0].tolist() == [result.void, classes - 1] and result.void >= classes
+    [segment] = result.segments
+    assert (segment.id, segment.share) == (classes - 1, 0.5)
 
 
 def test_every_form_of_an_image_is_one_image(tmp_path):

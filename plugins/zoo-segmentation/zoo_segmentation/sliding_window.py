@@ -114,8 +114,11 @@ def blended(
                 lefts = over[number : number + at_a_time]
                 for left, scores in zip(lefts, compute([(top, left) for left in lefts]), strict=True):
                     inner = slice(max(first - left, 0), min(last - left, width))
-                    weighted = (scores.permute(1, 2, 0) * weights)[:, inner].roll(top % height, dims=0)
-                    band[:, max(left - first, 0) : left - first + inner.stop] += weighted
+                    part, weight = scores.permute(1, 2, 0)[:, inner], weights[:, inner]
+                    place = band[:, max(left - first, 0) : left - first + inner.stop]
+                    turn = height - top % height  # the row of the window that is the band's row 0
+                    place[height - turn :].addcmul_(part[:turn], weight[:turn])
+                    place[: height - turn].addcmul_(part[turn:], weight[turn:])
             totals = columns.totals[first:last, None]
             step = max(1, PART_BYTES // (4 * classes * (last - first)))
             for row in range(top, end, step):
