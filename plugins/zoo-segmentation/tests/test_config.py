@@ -16,7 +16,7 @@ from zoo_segmentation.stage_norms_config import StageNormsConfig
         (UperNetConfig, {"labels": ["sky", "sea"], "ignore_index": 1}, "ignore_index", "number of the label 'sea'"),
         (UperNetConfig, {"channels": 0}, "channels", "above 0"),
         (UperNetConfig, {"channels": 2**40}, "channels", "at most"),
-        (UperNetConfig, {"pool_scales": []}, "pool_scales", "at least one grid"),
+        (UperNetConfig, {"pool_scales": []}, "pool_scales", "from 1 to 100 grids, found 0"),
         (UperNetConfig, {"pool_scales": [1, 0]}, "pool_scales", "above 0"),
         (UperNetConfig, {"auxiliary_convs": 0}, "auxiliary_convs", "above 0"),
         (UperNetConfig, {"auxiliary_index": 4}, "auxiliary_index", "0 to 3"),

@@ -159,3 +159,57 @@ def test_a_bad_configuration_is_refused_by_the_name_of_its_field(tmp_path, refer
     with pytest.raises(ConfigError, match=said) as caught:
         zoo.load(directory)
     assert str(directory / "config.json") in str(caught.value)
+
+
+def _original_names(stored):
+    """Tensors under the Hub's names, under those of Swin's authors. Queries, keys and values are joined."""
+    renamed = {}
+    for name, tensor in stored.items():
+        for theirs, new in (
+            ("backbone.hidden_states_norms.stage", "backbone.norm"),
+            ("embeddings.patch_embeddings.projection", "patch_embed.proj"),
+            ("embeddings.norm", "patch_embed.norm"),
+            ("encoder.layers", "layers"),
+            ("layernorm_before", "norm1"),
+            ("layernorm_after", "norm2"),
+            ("attention.output.dense", "attn.proj"),
+            ("intermediate.dense", "mlp.fc1"),
+            ("output.dense", "mlp.fc2"),
+            ("attention.self", "attn"),
+            ("batch_norm", "bn"),
+            ("classifier", "conv_seg"),
+        ):
+            name = name.replace(theirs, new)
+        if name.startswith("backbone.norm"):  # counted from 0
+            number = int(name[len("backbone.norm")])
+            name = name.replace(f"norm{number}", f"norm{number - 1}")
+        renamed[name] = tensor
+    for name in [name for name in renamed if ".attn.query." in name]:
+        parts = [renamed.pop(name.replace(".query.", f".{part}.")) for part in ("query", "key", "value")]
+        renamed[name.replace(".query.", ".qkv.")] = torch.cat(parts)
+    return renamed
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"use_auxiliary_head": False}, {"auxiliary_num_convs": 2, "auxiliary_concat_input": True}]
+)
+def test_the_names_of_the_authors_of_swin_are_read(tmp_path, reference, images, changes):
+    theirs, hub = reference.save(tmp_path / "hub", **changes)
+    _drop_unused(hub)
+    stored = _original_names(load_file(hub / "model.safetensors"))
+    torch.save({"meta": {"CLASSES": ("wall", "sky")}, "state_dict": stored}, tmp_path / "upernet.pth")
+    ours, _ = zoo.load(tmp_path / "upernet.pth")
+    with torch.inference_mode():
+        logits = ours({"pixel_values": images(1, 96, 80)}).logits
+        resized = torch.nn.functional.interpolate(logits, (96, 80), mode="bilinear", align_corners=False)
+        assert_logits_agree(resized, theirs(images(1, 96, 80)).logits)
+    zoo.save(ours, tmp_path / "saved")
+    assert_same_tensors(tmp_path / "saved", hub)
+
+
+def test_what_the_tensors_of_an_original_do_not_tell_is_said(tmp_path, reference):
+    _, hub = reference.save(tmp_path / "hub", pool_scales=[1, 2])
+    _drop_unused(hub)
+    torch.save(_original_names(load_file(hub / "model.safetensors")), tmp_path / "upernet.pth")
+    with pytest.raises(ConfigError, match="pooled to 2 grids, whose sizes the tensors don't tell"):
+        zoo.load(tmp_path / "upernet.pth")

@@ -96,4 +96,8 @@ def test_one_image_is_no_batch_to_train_on(head):
     maps = tuple(torch.randn(1, spec.channels, 32 // spec.stride, 32 // spec.stride) for spec in SPECS)
     with pytest.raises(InvalidInput, match="at least 2 images"):
         head.train()(Features(maps=maps))
+    for module in head.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()  # as training with small batches does
+    assert head(Features(maps=maps)).auxiliary_logits is not None
     assert head.eval()(Features(maps=maps)).auxiliary_logits is None

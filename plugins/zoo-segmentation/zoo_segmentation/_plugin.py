@@ -70,7 +70,20 @@ def zoo_necks() -> list[NeckSpec]:
 
 @hookimpl
 def zoo_layouts() -> list[LayoutSpec]:
-    return [_upernet("swin", "Swin", neck="stage-norms"), _upernet("swinv2", "Swin V2")]
+    return [
+        _upernet("swin", "Swin", neck="stage-norms"),
+        _upernet("swinv2", "Swin V2"),
+        LayoutSpec(
+            name="upernet-swin-microsoft",
+            architecture="zoo-swin:swin",
+            neck="stage-norms",
+            head="upernet",
+            summary="The names of Swin's authors; only read",
+            matches="zoo_segmentation.original:matches",
+            read_config="zoo_segmentation.original:read_config",
+            key_map="zoo_segmentation.keys:original",
+        ),
+    ]
 
 
 @hookimpl

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.errors import InvalidInput
+
 __all__ = ["ConvBlock", "classifier", "init_blocks", "resize"]
 
 CLASSIFIER_STD = 0.01
@@ -21,7 +23,19 @@ class ConvBlock(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)))
+        return self.activate(self.conv(x))
+
+    def activate(self, x_bchw: Tensor) -> Tensor:
+        """What follows the convolution. Raises InvalidInput for one value per channel, which is its own mean."""
+        one = x_bchw.shape[0] * x_bchw.shape[2] * x_bchw.shape[3] == 1
+        if (
+            one and self.norm.training and isinstance(self.norm, nn.BatchNorm2d)
+        ):  # SyncBatchNorm counts other processes'
+            raise InvalidInput(
+                "pixel_values: training needs batches of at least 2 images, since the mean over a whole image is "
+                "normalised over the batch; found 1. Leave the last batch out, or call `eval()` on the batch norms."
+            )
+        return F.relu(self.norm(x_bchw))
 
 
 def classifier(channels: int, labels: int) -> nn.Conv2d:

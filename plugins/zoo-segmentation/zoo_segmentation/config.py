@@ -17,6 +17,9 @@ MAX_CHANNELS = 2**20
 MAX_CONVS = 100
 """More convolutions than any auxiliary head has."""
 
+MAX_GRIDS = 100
+"""More than the coarsest map is ever pooled to."""
+
 MAX_GRID = 1024
 """More cells than a side of any pooled grid has."""
 
@@ -81,8 +84,8 @@ class UperNetConfig(SegmentationHeadConfig):
     def validate(self) -> None:
         super().validate()
         self.require_channels("channels", "auxiliary_channels")
-        if not self.pool_scales:
-            raise self.invalid("pool_scales", "must name at least one grid")
+        if not 0 < len(self.pool_scales) <= MAX_GRIDS:
+            raise self.invalid("pool_scales", f"must name from 1 to {MAX_GRIDS} grids, found {len(self.pool_scales)}")
         for scale in self.pool_scales:
             if not 0 < scale <= MAX_GRID:
                 raise self.invalid("pool_scales", f"must be above 0 and at most {MAX_GRID}, found {scale}")

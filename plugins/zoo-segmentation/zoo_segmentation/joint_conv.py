@@ -37,7 +37,7 @@ class JointConvBlock(ConvBlock):
         joined = F.conv2d(first, kernel, padding=1)
         for other, its_kernel in zip(others, kernels, strict=True):
             joined = _add_resized(joined, other, its_kernel)
-        return F.relu(self.norm(joined))
+        return self.activate(joined)
 
 
 def _add_resized(joined: Tensor, small: Tensor, kernel: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How the Hub's UperNetForSemanticSegmentation calls its tensors."""
+"""How the tensors of UperNet are called on disk: by the Hub's class, around any backbone, and by Swin's authors."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from zoo.registry import registry
 from zoo.weights.key_map import Ignore, KeyMap, Rule
 from zoo_segmentation.config import UperNetConfig
 from zoo_segmentation.layouts import STAGES
+from zoo_segmentation.original import BACKBONE
 
-__all__ = ["SWIN", "SWINV2", "UperNetKeys"]
+__all__ = ["SWIN", "SWINV2", "UperNetKeys", "original"]
 
 _CLASSIFIER_ONLY = "it belongs to the backbone of a classifier; the maps that UperNet sees come before it"
 
@@ -86,28 +87,32 @@ def _both(stored: str, model: str) -> list[Rule]:
     return [Rule(f"{stored}.{kind}", f"{model}.{kind}") for kind in ("weight", "bias")]
 
 
-def _block(stored: str, model: str) -> list[Rule]:
-    """The rules of a convolution and its batch norm, running statistics included."""
-    return [
-        Rule(f"{stored}.conv.weight", f"{model}.conv.weight"),
-        *(Rule(f"{stored}.batch_norm.{kind}", f"{model}.norm.{kind}") for kind in _NORM),
-    ]
-
-
-def _head(config: UperNetConfig) -> list[Rule]:
-    rules = [
-        *_block("decode_head.psp_modules.{i}.1", "head.pyramid_pooling.projections.{i}"),
-        *_block("decode_head.bottleneck", "head.pyramid_pooling.merge"),
-        *_block("decode_head.lateral_convs.{i}", "head.laterals.{i}"),
-        *_block("decode_head.fpn_convs.{i}", "head.smoothings.{i}"),
-        *_block("decode_head.fpn_bottleneck", "head.fusion"),
-        *_both("decode_head.classifier", "head.classifier"),
-    ]
+def _head(config: UperNetConfig, norm: str = "batch_norm", classifier: str = "classifier") -> list[Rule]:
+    """The rules of the head. norm, classifier: what the dialect calls them."""
+    blocks = {
+        "decode_head.psp_modules.{i}.1": "head.pyramid_pooling.projections.{i}",
+        "decode_head.bottleneck": "head.pyramid_pooling.merge",
+        "decode_head.lateral_convs.{i}": "head.laterals.{i}",
+        "decode_head.fpn_convs.{i}": "head.smoothings.{i}",
+        "decode_head.fpn_bottleneck": "head.fusion",
+    }
+    rules = _both(f"decode_head.{classifier}", "head.classifier")
     if config.auxiliary:
-        rules += _block("auxiliary_head.convs.{i}", "head.auxiliary.convs.{i}")
-        rules += _block("auxiliary_head.conv_cat", "head.auxiliary.merge")
-        rules += _both("auxiliary_head.classifier", "head.auxiliary.classifier")
+        blocks["auxiliary_head.convs.{i}"] = "head.auxiliary.convs.{i}"
+        blocks["auxiliary_head.conv_cat"] = "head.auxiliary.merge"
+        rules += _both(f"auxiliary_head.{classifier}", "head.auxiliary.classifier")
+    for stored, model in blocks.items():
+        rules.append(Rule(f"{stored}.conv.weight", f"{model}.conv.weight"))
+        rules += [Rule(f"{stored}.{norm}.{kind}", f"{model}.norm.{kind}") for kind in _NORM]
     return rules
+
+
+def original(configs: LayoutConfigs) -> KeyMap:
+    """The authors' names of UperNet with Swin."""
+    bare = key_map_of(registry().layouts.get(BACKBONE), LayoutConfigs(architecture=configs.architecture))
+    norms = [rule for index in range(len(STAGES)) for rule in _both(f"backbone.norm{index}", f"neck.norms.{index}")]
+    head = _head(configs.head, norm="bn", classifier="conv_seg")
+    return bare.prefixed(stored="backbone.") + KeyMap((*norms, *head))
 
 
 SWIN = UperNetKeys("zoo-swin:swin", unused=("layernorm",), inside="swin.")

@@ -11,7 +11,6 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.errors import InvalidInput
 from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.interfaces.features import Features
 from zoo_segmentation.blocks import ConvBlock, classifier, resize
@@ -38,11 +37,6 @@ class PyramidPooling(nn.Module):
 
     def forward(self, map_bchw: Tensor) -> Tensor:
         """(b, in_channels, h, w) -> (b, c, h, w)."""
-        if self.training and map_bchw.shape[0] == 1 and 1 in self.scales:
-            raise InvalidInput(
-                "pixel_values: training needs batches of at least 2 images, since the mean over a whole image is "
-                "normalised over the batch; found 1. Drop the last batch, or put these norms into evaluation mode."
-            )
         pooled = (
             projection(F.adaptive_avg_pool2d(map_bchw, scale))
             for scale, projection in zip(self.scales, self.projections, strict=True)
