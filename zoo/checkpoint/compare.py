@@ -10,6 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from zoo.checkpoint.copying import ends_early
 from zoo.checkpoint.describe import listed, quoted, shown_path
+from zoo.checkpoint.following import Ready
 from zoo.checkpoint.parallel import Progress, run_all
 from zoo.checkpoint.plan import FilePlan, TensorPlan
 from zoo.checkpoint.records import StoredBytes, TensorRecord
@@ -39,12 +40,17 @@ def compare_written(
     metadata: Mapping[str, str],
     jobs: int = 1,
     progress: Progress | None = None,
+    ready: Ready | None = None,
 ) -> None:
     """Check that a written file holds what it was planned to hold, and the very bytes that the source gives.
 
     Its header is parsed anew; nothing that writing kept in memory is used. progress: told about bytes of tensors.
+    ready: waits until the file, which has its full length from the beginning, is written up to a position.
     Raises CheckpointError, or the source's own error, naming the tensor and the byte.
     """
+    if ready is not None:
+        ready(1)
+        ready(os.stat(path).st_size - plan.data_bytes)
     header = read_header(path)
     if header.metadata != dict(metadata):
         raise CheckpointError(f"{shown_path(path)}: read again, its __metadata__ is not what was written.")
@@ -54,8 +60,12 @@ def compare_written(
             f"{shown_path(path)}: read again, its header is not what was written: see {listed(map(quoted, wrong))}."
         )
     progress = progress or Progress()
-    comparison = _Comparison(path, header.records, progress)
+    comparison = _Comparison(path, header.records, progress, ready or _written_already)
     run_all(comparison.tasks(plan, source), jobs, progress)
+
+
+def _written_already(position: int) -> None:
+    return None
 
 
 def same_contents(one: Path, other: Path) -> bool:
@@ -80,10 +90,11 @@ def _differing(records: Mapping[str, TensorRecord], plan: FilePlan) -> list[str]
 
 
 class _Comparison:
-    def __init__(self, path: Path, written: Mapping[str, TensorRecord], progress: Progress) -> None:
+    def __init__(self, path: Path, written: Mapping[str, TensorRecord], progress: Progress, ready: Ready) -> None:
         self._path = path
         self._written = written
         self._progress = progress
+        self._ready = ready
 
     def tasks(self, plan: FilePlan, source: TensorSource) -> Iterator[Callable[[], None]]:
         """Comparisons of about the same size. Ranges that follow each other on both sides are compared as one."""
@@ -127,6 +138,7 @@ class _Comparison:
         data, offset = part
         for begin in range(0, data.nbytes, _STEP):
             length = min(_STEP, data.nbytes - begin)
+            self._ready(offset + begin + length)
             if length == _STEP and _filled(source, target, data.offset + begin, offset + begin, buffers):
                 here, there = buffers
             else:
@@ -148,6 +160,7 @@ class _Comparison:
                 for begin in range(0, piece.nbytes, _STEP):
                     # A memoryview compares its elements one by one; bytes are compared at once.
                     here = bytes(piece[begin : begin + _STEP])
+                    self._ready(offset + len(here))
                     there = read_up_to(target, len(here), offset, self._path)
                     if here != there:
                         self._refuse(offset, here, there)

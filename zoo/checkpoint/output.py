@@ -85,16 +85,19 @@ class OutputFile:
         size: int = 0,
         sync: bool,
         copied: Callable[[int], None] | None = None,
+        written: Callable[[int], None] | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> None:
-        """size: how long the file will be, if that is known: its space is then claimed at once.
+        """size: how long the file will be, if that is known: it is so long then, and its space claimed, at once.
 
-        copied: told how many bytes of ranges were copied since it was told before. meanwhile: called when all bytes are
+        copied: told how many bytes of ranges were copied since it was told before. written: told how many bytes, from
+        the first on, the system has been given. meanwhile: called when all bytes are
         written, while they are flushed to disk; its error is that of closing the file.
         """
         self._path = path
         self._sync = sync
         self._copied = copied
+        self._tell_written = written
         self._meanwhile = meanwhile
         self._pending = bytearray()
         self._written = 0
@@ -149,15 +152,18 @@ class OutputFile:
             os.close(self._descriptor)
 
     def _preallocate(self, size: int) -> None:
-        if size == 0 or not hasattr(os, "posix_fallocate"):
+        if size == 0:
             return
         with saving_errors(f"{shown_path(self._path)} of {size} bytes can't be written"):
             try:
-                os.posix_fallocate(self._descriptor, 0, size)
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(self._descriptor, 0, size)
+                    return
             except OSError as error:
                 # Some file systems can't, which says nothing about whether the bytes can be written.
                 if error.errno not in _NO_PREALLOCATION:
                     raise
+            os.ftruncate(self._descriptor, size)
 
     def _settle_range(self) -> None:
         """Append the range that might have been continued."""
@@ -192,6 +198,8 @@ class OutputFile:
     def _note_written(self, count: int) -> None:
         """Have the disk begin with what is written while more is copied: at the end there is less to wait for."""
         self._written += count
+        if self._tell_written is not None:
+            self._tell_written(self._written)
         waiting = self._written - self._begun
         if not self._sync or waiting < _BEGIN_BYTES or not hasattr(os, "posix_fadvise"):
             return

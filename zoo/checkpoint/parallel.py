@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Progress", "default_jobs", "run_all"]
+__all__ = ["Progress", "Stopped", "default_jobs", "run_all"]
 
 
 def default_jobs() -> int:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from zoo.checkpoint.compare import compare_written
 from zoo.checkpoint.describe import shown_path
+from zoo.checkpoint.following import Follower, Ready
 from zoo.checkpoint.journal import Journal
 from zoo.checkpoint.output import saving_errors
-from zoo.checkpoint.parallel import Progress, run_all
+from zoo.checkpoint.parallel import Progress, Stopped, run_all
 from zoo.checkpoint.plan import FilePlan
 from zoo.checkpoint.regular_file import open_regular, read_up_to
 from zoo.checkpoint.sizes import format_size
@@ -60,18 +61,10 @@ class Staging:
                     kept.append(plan.name)
                     return
 
-                def compare() -> None:
-                    compare_written(path, plan, source, metadata=metadata, jobs=threads, progress=counted)
-
-                write_safetensors(
-                    path,
-                    plan,
-                    source,
-                    metadata=metadata,
-                    sync=self.sync,
-                    progress=counted,
-                    meanwhile=compare if self.verify else None,
-                )
+                if self.verify and threads > 1:
+                    self._write_followed(path, plan, source, metadata, threads, counted)
+                else:
+                    self._write(path, plan, source, metadata, counted)
                 if self.journal is not None:
                     self.journal.add(plan.name, os.stat(path).st_size)
 
@@ -79,6 +72,55 @@ class Staging:
 
         run_all([task(path, plan) for path, plan in waiting], min(self.jobs, len(waiting)), counted)
         return tuple(kept)
+
+    def _write(
+        self, path: Path, plan: FilePlan, source: TensorSource, metadata: Mapping[str, str], counted: Progress
+    ) -> None:
+        def compare() -> None:
+            compare_written(path, plan, source, metadata=metadata, progress=counted)
+
+        write_safetensors(
+            path,
+            plan,
+            source,
+            metadata=metadata,
+            sync=self.sync,
+            progress=counted,
+            meanwhile=compare if self.verify else None,
+        )
+
+    def _write_followed(
+        self,
+        path: Path,
+        plan: FilePlan,
+        source: TensorSource,
+        metadata: Mapping[str, str],
+        threads: int,
+        counted: Progress,
+    ) -> None:
+        """Write a file on this thread, and compare it on others as far as it has been written."""
+
+        def compare(ready: Ready) -> None:
+            compare_written(path, plan, source, metadata=metadata, jobs=threads, progress=counted, ready=ready)
+
+        follower = Follower(compare)
+        try:
+            write_safetensors(
+                path,
+                plan,
+                source,
+                metadata=metadata,
+                sync=self.sync,
+                progress=counted,
+                written=follower.advance,
+                meanwhile=follower.finish,
+            )
+        except BaseException as error:
+            counted.stop()
+            failure = follower.stop()
+            if failure is not None and isinstance(error, Stopped):
+                raise failure from None
+            raise
 
     def _is_complete(
         self,

@@ -65,18 +65,20 @@ def write_safetensors(
     metadata: Mapping[str, str] = HUB_METADATA,
     sync: bool = True,
     progress: Callable[[int], None] | None = None,
+    written: Callable[[int], None] | None = None,
     meanwhile: Callable[[], None] | None = None,
 ) -> None:
     """Write one new file. The source is asked for one tensor at a time, in the order of the plan.
 
     progress: told how many bytes of tensors were written since it was told before. sync: flush to disk at the end.
+    written: told how many bytes are in the file, which has its full length from the beginning.
     meanwhile: called when all is written, while it is flushed; what it raises is raised here.
     Raises SaveError when the file exists or can't be written, and when the source gives too few or too many bytes;
     the file is then incomplete and the caller's to remove.
     """
     header = safetensors_header(plan, metadata)
     size = len(header) + plan.data_bytes
-    with OutputFile(path, size=size, sync=sync, copied=progress, meanwhile=meanwhile) as file:
+    with OutputFile(path, size=size, sync=sync, copied=progress, written=written, meanwhile=meanwhile) as file:
         file.write(memoryview(header))
         for placed in plan.tensors:
             for piece in pieces_of(path, placed.tensor, source(placed.tensor.name)):
