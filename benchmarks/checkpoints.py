@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to work (default: a new folder in the system's own)")
     parser.add_argument("--keep", action="store_true", help="print the table and don't write it")
     arguments = parser.parse_args()
+    compile_all()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         size = int(arguments.size * 1e9)
@@ -331,6 +332,15 @@ def sparse(path: Path, size: int, tensors: int) -> None:
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         file.truncate(8 + len(text) + each * tensors)
+
+
+def compile_all() -> None:
+    """Compile zoo's modules, as pip does with what it installs, the libraries among it. A checkout that runs in place
+    where PYTHONDONTWRITEBYTECODE is set would compile them at each start.
+    """
+    root = Path(__file__).resolve().parent.parent
+    folders = [str(root / name) for name in ("zoo", "tools", "plugins")]
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *folders], check=True)
 
 
 def python(code: str) -> None:
