@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Self
 
+from zoo.checkpoint.atomic import AtomicSave
 from zoo.checkpoint.describe import shown_path
-from zoo.checkpoint.discarding import discard, remove_made
-from zoo.checkpoint.journal import JOURNAL, Journal, Resumption
-from zoo.checkpoint.lock import WorkFolder
-from zoo.checkpoint.output import OutputFile, make_directories, saving_errors, sync_directory
+from zoo.checkpoint.journal import JOURNAL, Resumption
+from zoo.checkpoint.output import OutputFile, saving_errors, sync_directory
 from zoo.checkpoint.plan import SINGLE_NAME, ShardPlan
 from zoo.checkpoint.publication import WORK_FOLDER
 from zoo.checkpoint.staging import Staging, require_space
@@ -27,7 +26,7 @@ def work_folder_of(path: Path) -> Path:
     return path.parent / f".{path.name}{WORK_FOLDER}"
 
 
-class FileTransaction:
+class FileTransaction(AtomicSave):
     """The writing of one file of tensors, and small files that go with it.
 
         with FileTransaction(Path("y.safetensors")) as save:
@@ -42,11 +41,8 @@ class FileTransaction:
         self, path: str | os.PathLike[str], *, sync: bool = True, resumption: Resumption | None = None
     ) -> None:
         self.path = Path(path)
-        self._sync = sync
-        self._resumption = resumption
-        self._journal: Journal | None = None
+        super().__init__(self.path, self.path.parent, work_folder_of(self.path), sync=sync, resumption=resumption)
         self._written: list[str] = []
-        self.reused: tuple[str, ...] = ()
 
     def write_tensors(
         self,
@@ -74,11 +70,6 @@ class FileTransaction:
             output.write(memoryview(content))
         self._written.insert(0, name)
 
-    @property
-    def may_replace(self) -> bool:
-        """Whether the job was told to replace what is there: now, or when it began, if it is continued."""
-        return self._journal is not None and self._journal.force
-
     def staged(self, name: str) -> Path:
         """Where a file that was written lies until the end."""
         return self._work.path / name
@@ -86,47 +77,12 @@ class FileTransaction:
     def __enter__(self) -> Self:
         if os.path.isdir(self.path):
             raise SaveError(f"{shown_path(self.path)} is a directory; the name of a file was expected.")
-        with saving_errors(f"{shown_path(self.path)} can't be created"):
-            self._made = make_directories(self.path.parent, sync=self._sync)
-        try:
-            self._work = WorkFolder(work_folder_of(self.path))
-        except BaseException as error:
-            remove_made(self._made, error)
-            raise
-        try:
-            continued = False
-            if self._resumption is not None:
-                self._journal, continued = Journal.begin(self._work, self._resumption, sync=self._sync)
-        except BaseException:
-            self._work.abandon()
-            raise
-        try:
-            with saving_errors(f"{shown_path(self._work.path)} can't be prepared"):
-                if continued and self._journal is not None:
-                    self._work.clear(but=(JOURNAL, *self._journal.done))
-                else:
-                    self._work.clear()
-                    if self._journal is not None and self._resumption is not None:
-                        self._journal.open(self._resumption.binding)
-        except BaseException as error:
-            self._discard(error)
-            raise
-        return self
+        return super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._discard(error)
-            return
-        try:
-            self._publish()
-        except BaseException as failure:
-            self._discard(failure)
-            raise
-        self._work.release()
+    def _prepare(self, done: Collection[str] | None) -> None:
+        self._work.clear(but=() if done is None else (JOURNAL, *done))
 
-    def _publish(self) -> None:
+    def _commit(self) -> None:
         with saving_errors(f"{shown_path(self.path)}: the file is complete, but can't be given its name"):
             if self._sync:
                 sync_directory(self._work.path)
@@ -135,6 +91,3 @@ class FileTransaction:
                 os.replace(self.staged(name), self.path.with_name(self.path.name + suffix))
             if self._sync and self._written:
                 sync_directory(self.path.parent)
-
-    def _discard(self, error: BaseException) -> None:
-        discard(self._work, self._journal, self._made, error)

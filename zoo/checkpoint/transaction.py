@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Self
+from types import MappingProxyType
 
+from zoo.checkpoint.atomic import AtomicSave
 from zoo.checkpoint.compare import same_contents
 from zoo.checkpoint.describe import quoted, shown_path
-from zoo.checkpoint.discarding import discard, remove_made
-from zoo.checkpoint.journal import JOURNAL, Journal, Resumption
+from zoo.checkpoint.journal import JOURNAL, Resumption
 from zoo.checkpoint.links import folders_of, link_on_the_way
-from zoo.checkpoint.lock import WorkFolder
-from zoo.checkpoint.output import OutputFile, make_directories, saving_errors, sync_directory
+from zoo.checkpoint.output import OutputFile, saving_errors, sync_directory
 from zoo.checkpoint.plan import INDEX_NAME, ShardPlan
 from zoo.checkpoint.publication import (
     COMMITTED,
@@ -35,7 +33,7 @@ from zoo.errors import SaveError
 __all__ = ["DirectoryTransaction"]
 
 
-class DirectoryTransaction:
+class DirectoryTransaction(AtomicSave):
     """A save of tensors and small files into a directory, which may hold an earlier one.
 
         with DirectoryTransaction(Path("out")) as save:
@@ -68,11 +66,7 @@ class DirectoryTransaction:
         self, directory: str | os.PathLike[str], *, sync: bool = True, resumption: Resumption | None = None
     ) -> None:
         self.directory = Path(directory)
-        self._sync = sync
-        self._resumption = resumption
-        self._journal: Journal | None = None
-        self.reused: tuple[str, ...] = ()
-        """The names of the files of tensors that an interrupted transaction had completed."""
+        super().__init__(self.directory, self.directory, self.directory / WORK_FOLDER, sync=sync, resumption=resumption)
         self._written: set[str] = set()
         self._removed: set[str] = set()
         self._has_tensors = False
@@ -114,11 +108,6 @@ class DirectoryTransaction:
         if index is not None:
             self._write(INDEX_NAME, (index,))
 
-    @property
-    def may_replace(self) -> bool:
-        """Whether the job was told to replace what is there: now, or when it began, if it is continued."""
-        return self._journal is not None and self._journal.force
-
     def staged(self, name: str) -> Path:
         """Where a file that was written lies until the commit, for those who want to read it."""
         return self._staged / FILES_FOLDER / name
@@ -134,70 +123,21 @@ class DirectoryTransaction:
         self._refuse_directory(name)
         self._removed.add(name)
 
-    def __enter__(self) -> Self:
-        with saving_errors(f"{shown_path(self.directory)} can't be created"):
-            self._made = make_directories(self.directory, sync=self._sync)
-        try:
-            self._work = WorkFolder(self.directory / WORK_FOLDER)
-        except BaseException as error:
-            remove_made(self._made, error)
-            raise
-        try:
-            continued = self._begin_journal()
-            interrupted = read_publication(self.directory)
-            if interrupted is not None:
-                publish(self.directory, interrupted, sync=self._sync)
-        except BaseException:
-            self._work.abandon()
-            raise
-        try:
-            with saving_errors(f"{shown_path(self._work.path)} can't be prepared"):
-                self._prepare(continued)
-        except BaseException as error:
-            self._discard(error)
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._discard(error)
-            return
-        try:
-            publication = self._commit()
-        except BaseException as failure:
-            self._discard(failure)
-            raise
-        try:
-            publish(self.directory, publication, sync=self._sync)
-        except BaseException:
-            self._work.abandon()
-            raise
-        self._work.release()
-
     @property
     def _staged(self) -> Path:
         return self._work.path / STAGED
 
-    def _begin_journal(self) -> bool:
-        """Whether an interrupted job is continued here."""
-        if self._resumption is None:
-            return False
-        self._journal, continued = Journal.begin(self._work, self._resumption, sync=self._sync)
-        return continued
+    def _recover(self) -> None:
+        interrupted = read_publication(self.directory)
+        if interrupted is not None:
+            publish(self.directory, interrupted, sync=self._sync)
 
-    def _prepare(self, continued: bool) -> None:
-        """Make the folder for the new files; of the interrupted job's, those stay that were complete."""
-        if not continued:
+    def _prepare(self, done: Collection[str] | None) -> None:
+        if done is None:
             self._work.clear()
-            os.makedirs(self._staged / FILES_FOLDER)
-            if self._journal is not None and self._resumption is not None:
-                self._journal.open(self._resumption.binding)
-            return
-        assert self._journal is not None
-        self._work.clear(but=(JOURNAL, STAGED))
-        prune(self._staged, keep={self._staged / FILES_FOLDER / name for name in self._journal.done})
+        else:
+            self._work.clear(but=(JOURNAL, STAGED))
+            prune(self._staged, keep={self._staged / FILES_FOLDER / name for name in done})
         os.makedirs(self._staged / FILES_FOLDER, exist_ok=True)
 
     def _write(self, name: str, pieces: Iterable[Piece]) -> None:
@@ -235,12 +175,12 @@ class DirectoryTransaction:
             if os.path.lexists(parent) and not os.path.isdir(parent):
                 raise SaveError(f"{shown_path(parent)} is a file, so that '{name}' can't be written below it.")
 
-    def _commit(self) -> Publication:
-        """Make the save the one that counts: the rename at the end of this is the moment."""
+    def _commit(self) -> None:
+        """The rename at the end of this is the moment."""
         with saving_errors(f"{shown_path(self.directory)}: the save can't be completed"):
-            publication = self._publication()
+            self._committed = self._publication()
             with OutputFile(self._staged / PLAN_FILE, sync=self._sync) as file:
-                file.write(memoryview(publication.to_json()))
+                file.write(memoryview(self._committed.to_json()))
             if self._sync:
                 staged = self._staged / FILES_FOLDER
                 folders = sorted(
@@ -249,7 +189,9 @@ class DirectoryTransaction:
                 for path in (*folders, staged, self._staged, self._work.path, self.directory):
                     sync_directory(path)
             os.rename(self._staged, self._work.path / COMMITTED)
-        return publication
+
+    def _complete(self) -> None:
+        publish(self.directory, self._committed, sync=self._sync)
 
     def _publication(self) -> Publication:
         present = {name for name in os.listdir(self.directory) if not os.path.isdir(self.directory / name)}
@@ -264,9 +206,6 @@ class DirectoryTransaction:
         """Whether the directory has a file of this name and content, so that it can stay as it is."""
         target, staged = self.directory / name, self._staged / FILES_FOLDER / name
         return target.is_file() and same_contents(target, staged)
-
-    def _discard(self, error: BaseException) -> None:
-        discard(self._work, self._journal, self._made, error)
 
 
 def _check_name(name: str) -> None:
