@@ -1,0 +1,1 @@
+"""The head tinyhead for zoo. Import from the modules: this is imported by listing, so it is empty."""
