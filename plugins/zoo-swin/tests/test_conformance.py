@@ -1,0 +1,28 @@
+"""Swin and Swin V2 keep what every architecture promises."""
+
+from __future__ import annotations
+
+from zoo.testing import ArchitectureConformance
+
+TINY = {
+    "embed_dim": 8,
+    "depths": (1, 2, 1),
+    "num_heads": (1, 2, 2),
+    "image_size": 48,
+    "window_size": 3,
+}
+CAPABILITIES = {"attention_backends", "compile", "export", "gradient_checkpointing"}
+
+
+class TestSwin(ArchitectureConformance):
+    architecture = "swin"
+    tiny = TINY
+    reference = "transformers:SwinModel"
+    capabilities = CAPABILITIES
+
+
+class TestSwinV2(ArchitectureConformance):
+    architecture = "swinv2"
+    tiny = TINY | {"pretrained_window_sizes": (0, 2, 0)}
+    reference = "transformers:Swinv2Model"
+    capabilities = CAPABILITIES
