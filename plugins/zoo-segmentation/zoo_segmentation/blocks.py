@@ -35,7 +35,7 @@ class ConvBlock(nn.Module):
                 "pixel_values: training needs batches of at least 2 images, since the mean over a whole image is "
                 "normalised over the batch; found 1. Leave the last batch out, or call `eval()` on the batch norms."
             )
-        return F.relu(self.norm(x_bchw))
+        return F.relu(self.norm(x_bchw), inplace=True)
 
 
 def classifier(channels: int, labels: int) -> nn.Conv2d:
