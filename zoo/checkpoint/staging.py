@@ -22,6 +22,9 @@ from zoo.errors import CheckpointError, SaveError
 
 __all__ = ["Staging", "prune", "require_space"]
 
+_LEAST_FOLLOWED = 2**23
+"""A smaller file is compared when it is written; both together would only hold more in memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Staging:
@@ -61,7 +64,7 @@ class Staging:
                     kept.append(plan.name)
                     return
 
-                if self.verify and threads > 1:
+                if self.verify and threads > 1 and plan.data_bytes >= _LEAST_FOLLOWED:
                     self._write_followed(path, plan, source, metadata, threads, counted)
                 else:
                     self._write(path, plan, source, metadata, counted)

@@ -80,6 +80,7 @@ def write_safetensors(
     size = len(header) + plan.data_bytes
     with OutputFile(path, size=size, sync=sync, copied=progress, written=written, meanwhile=meanwhile) as file:
         file.write(memoryview(header))
+        del header  # of many tensors it is long
         for placed in plan.tensors:
             for piece in pieces_of(path, placed.tensor, source(placed.tensor.name)):
                 if isinstance(piece, StoredBytes):
