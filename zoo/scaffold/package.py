@@ -39,7 +39,9 @@ _KINDS: Mapping[str, _Kind] = {
     "architecture": _Kind("tinynet", "{name}, a small convolutional network", _ON_IMAGES),
     "head": _Kind("tinyhead", "{name}, a classifier of images by cosines", _ON_IMAGES),
     "task": _Kind("tinytask", "{name}, a task that gives an image a number", _ON_IMAGES),
-    "format": _Kind("tinyformat", "The checkpoint format {name}", f"zoo-sdk>={__version__}", ("numpy>=1.26", "pytest>=8.3")),
+    "format": _Kind(
+        "tinyformat", "The checkpoint format {name}", f"zoo-sdk>={__version__}", ("numpy>=1.26", "pytest>=8.3")
+    ),
 }
 
 KINDS = tuple(_KINDS)
