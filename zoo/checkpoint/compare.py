@@ -203,7 +203,7 @@ def _shares(data: StoredBytes, offset: int) -> Iterator[_Range]:
 def _follows(before: _Range, after: _Range) -> bool:
     one, other = before.source, after.source
     return (
-        one.path == other.path
-        and one.offset + one.nbytes == other.offset
+        one.offset + one.nbytes == other.offset
         and before.offset + one.nbytes == after.offset
+        and one.path == other.path
     )

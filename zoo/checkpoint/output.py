@@ -130,7 +130,8 @@ class OutputFile:
         Raises MalformedCheckpoint, now or later, when that file is too short.
         """
         before = self._range
-        if before.nbytes and before.path == data.path and before.offset + before.nbytes == data.offset:
+        # Paths last: they are slow to compare.
+        if before.nbytes and before.offset + before.nbytes == data.offset and before.path == data.path:
             self._range = StoredBytes(before.path, before.offset, before.nbytes + data.nbytes)
         elif data.nbytes:
             self._settle_range()
@@ -185,7 +186,7 @@ class OutputFile:
 
     def _descriptor_of(self, path: Path) -> int:
         """The source that was read last stays open: mostly it is read again."""
-        if self._source is None or self._source[0] != path:
+        if self._source is None or (self._source[0] is not path and self._source[0] != path):
             self._opened.close()
             self._source = (path, self._opened.enter_context(open_regular(path))[0])
         return self._source[1]
