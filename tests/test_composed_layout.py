@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import zoo
@@ -43,6 +44,7 @@ class DenseHead(Head):
         super().__init__(features, config)
         self.projections = nn.ModuleList(nn.Conv2d(feature.channels, config.channels, 1) for feature in features)
         self.norm = nn.BatchNorm2d(config.channels)
+        self.register_buffer("centre", torch.full((config.channels, 1, 1), 0.5))
         self.classifier = nn.Conv2d(config.channels, len(config.labels), 1)
 
     def forward(self, features, **options):
@@ -51,7 +53,7 @@ class DenseHead(Head):
             projection(x).mean((2, 3), keepdim=True)
             for projection, x in zip(self.projections, features.maps, strict=True)
         ]
-        return ClassificationOutput(self.classifier(self.norm(sum(pooled))).flatten(1))
+        return ClassificationOutput(self.classifier(self.norm(sum(pooled)) - self.centre).flatten(1))
 
     def init_weights(self, generator):
         for parameter in self.parameters():
@@ -66,6 +68,13 @@ class ScaleConfig(NeckConfig):
 
     def feature_specs(self, features):
         return tuple(replace(feature, name=f"scaled_{feature.name}") for feature in features)
+
+
+class BrokenConfig(ScaleConfig):
+    """Of a neck that raises what it should not."""
+
+    def feature_specs(self, features):
+        raise KeyError("stage9")
 
 
 class Scale(Neck):
@@ -197,7 +206,7 @@ def test_task_none_gives_the_bare_backbone_of_a_pair(tmp_path):
     model, _ = zoo.load(tmp_path, task=None)
     assert isinstance(model, zoo.interfaces.model.Model)
     assert {reason for name, reason in model.origin.report.ignored.items() if name.startswith("neck.")} == {
-        "it belongs to the head 'invented-head', which was not asked for"
+        "it belongs to the neck 'invented-neck', which was not asked for"
     }
 
 
@@ -209,7 +218,28 @@ def test_task_none_gives_the_bare_backbone_of_a_pair(tmp_path):
         (lambda section: section.update(architecture=5), r"field 'zoo\.architecture': expected a name, found int 5"),
         (lambda section: section.pop("head"), r"field 'zoo\.head': is missing"),
         (lambda section: section.update(neck="x"), r"field 'zoo\.neck': expected .*, found str 'x'"),
-        (lambda section: section["head"].update(name="zoo-nowhere:head"), "zoo-nowhere:head"),
+        (
+            lambda section: section["head"].update(name="zoo-nowhere:head"),
+            r"config\.json: field 'zoo\.head\.name': There is no head 'zoo-nowhere:head'",
+        ),
+        (
+            lambda section: section["head"].update(name="x" * 9999),
+            r"field 'zoo\.head\.name': .* found str 'x{1,60}\.\.\.",
+        ),
+        (lambda section: section["head"].update(name=["x"]), r"field 'zoo\.head\.name': expected a name, found list"),
+        (lambda section: section.update(version=1.0), r"field 'zoo\.version': expected 1, found float 1\.0"),
+        (
+            lambda section: section.update(neck={"name": "zoo-vit:simple_fpn"}),
+            r"config\.json: field 'zoo': The neck 'simple_fpn' needs bidirectional image tokens; swin gives image maps",
+        ),
+        (
+            lambda section: section.update(head={"name": "causal-lm", "config": {"vocab_size": 5}}),
+            r"field 'zoo': swin can't do 'text-generation': the head 'causal-lm' needs causal text tokens",
+        ),
+        (
+            lambda section: section.update(head={"name": "causal-lm"}),
+            r"field 'zoo\.head\.config': CausalLMHeadConfig: field 'vocab_size' is missing",
+        ),
         (lambda section: section["head"].update(config=[]), r"field 'zoo\.head\.config': expected an object"),
         (
             lambda section: section["head"]["config"].update(channels="six"),
@@ -224,6 +254,128 @@ def test_a_section_that_can_not_be_read_is_refused_with_its_field(tmp_path, chan
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(zoo.ZooError, match=said):
         zoo.load(tmp_path)
+
+
+def test_another_head_for_the_task_gets_the_labels_and_the_trained_neck(tmp_path):
+    trained = zoo.create(TINY, task="segmentation", labels=["sky", "sea", "sand"])
+    trained.neck.norms[0].weight.data.fill_(3)
+    zoo.save(trained, tmp_path)
+    model, _ = zoo.load(tmp_path, head="fpn", init_head=True)
+    assert model.head.config.labels == ("sky", "sea", "sand")
+    assert model.neck.norms[0].weight.eq(3).all()
+    assert all(name.startswith("head.") for name in model.origin.report.untrained)
+
+
+def test_another_neck_leaves_the_head_what_it_is(tmp_path):
+    head = {"head": "fpn", "labels": ["sky", "sea", "sand"]}
+    zoo.save(zoo.create(TINY, task="segmentation", **head), tmp_path)
+    model, _ = zoo.load(tmp_path, neck="invented-neck", init_head=True)
+    assert model.origin.head == "zoo-segmentation:fpn" and model.head.config.labels == ("sky", "sea", "sand")
+    reasons = {why for name, why in model.origin.report.ignored.items() if name.startswith("head.")}
+    assert reasons == {"it was trained with another neck"}
+
+
+def test_labels_of_another_task_are_not_taken_over(tmp_path):
+    zoo.save(zoo.create(TINY, task="invented-task", num_labels=7), tmp_path)
+    model, _ = zoo.load(tmp_path, task="image-classification", init_head=True)
+    assert len(model.head.config.labels) == 2
+
+
+def test_a_head_says_what_the_task_is():
+    model = zoo.create(TINY, head="invented-head", neck="invented-neck")
+    assert model.task == "invented-task"
+
+
+def test_a_head_is_initialised_without_a_draw_from_torchs_own_generator(tmp_path):
+    zoo.save(zoo.create(TINY, task=None), tmp_path)
+    before = torch.random.get_rng_state()
+    heads = [
+        zoo.load(tmp_path, task="invented-task", init_head=True, seed=seed, dtype=dtype)[0].head.state_dict()
+        for seed, dtype in ((3, "float32"), (3, "bfloat16"), (4, "float32"))
+    ]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    first, rounded, other = (head["classifier.weight"] for head in heads)
+    assert torch.equal(first.bfloat16(), rounded) and not torch.equal(first, other)
+    assert heads[1]["norm.running_var"].eq(1).all() and heads[1]["norm.num_batches_tracked"].dtype == torch.int64
+
+
+def test_buffers_of_a_head_are_what_its_constructor_made(tmp_path):
+    created = zoo.create(TINY, task="invented-task")
+    zoo.save(zoo.create(TINY, task=None), tmp_path)
+    loaded, _ = zoo.load(tmp_path, task="invented-task", init_head=True)
+    assert created.head.centre.eq(0.5).all() and loaded.head.centre.eq(0.5).all()
+
+
+@pytest.mark.parametrize("stored", [("embed", "lm_head"), ("lm_head",)])
+@pytest.mark.parametrize("task", [None, "text-classification"])
+def test_a_tied_head_that_is_stored_too_is_no_obstacle_to_the_backbone(tmp_path, stored, task):
+    """As pytorch_model.bin has it, and files of others, which keep one name or the other."""
+    llama = {"model_type": "llama", "hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1, "vocab_size": 9}
+    model = zoo.create({**llama, "intermediate_size": 8, "tie_word_embeddings": True})
+    zoo.save(model, tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    embedding = tensors.pop("model.embed_tokens.weight")
+    if "embed" in stored:
+        tensors["model.embed_tokens.weight"] = embedding.clone()
+    save_file({**tensors, "lm_head.weight": embedding}, file)
+    loaded, _ = zoo.load(tmp_path, task=task, init_head=True)
+    backbone = loaded if task is None else loaded.backbone
+    assert torch.equal(backbone.embed_tokens.weight, model.backbone.embed_tokens.weight)
+
+
+@pytest.mark.parametrize("neck", [None, "invented-neck"])
+def test_a_part_that_was_replaced_by_hand_is_not_saved_under_the_old_name(tmp_path, neck):
+    model = zoo.create(TINY, task="segmentation", num_labels=2)
+    other = zoo.create(TINY, task="segmentation", neck=neck, head="fpn", num_labels=2)
+    model.neck = other.neck
+    with pytest.raises(zoo.SaveError, match=r"neck is (none|a Scale), but by `model.origin` it is zoo-segmentation:"):
+        zoo.save(model, tmp_path)
+    model.head = other.head
+    model.origin = replace(model.origin, neck=other.origin.neck)
+    with pytest.raises(zoo.SaveError, match=r"head is a FPN, but by `model.origin` it is zoo-segmentation:upernet"):
+        zoo.save(model, tmp_path)
+    model.origin = replace(model.origin, head="fpn")
+    zoo.save(model, tmp_path)
+    assert zoo.load(tmp_path)[0].origin.head == "zoo-segmentation:fpn"
+
+
+@pytest.mark.parametrize("task", ["segmentation", "invented-task"])
+def test_create_makes_of_a_directory_what_load_does(tmp_path, task):
+    """Also of a config.json whose model_type is that of a whole, or whose section names another architecture."""
+    made = zoo.create(TINY, task=task, num_labels=4)
+    zoo.save(made, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    if task == "invented-task":
+        config["model_type"] = "llama"
+    for source in (tmp_path, config):
+        created = zoo.create(source)
+        assert created.origin == made.origin and created.head.config.labels == made.head.config.labels
+    assert {name: tensor.shape for name, tensor in created.state_dict().items()} == {
+        name: tensor.shape for name, tensor in made.state_dict().items()
+    }
+
+
+def test_a_part_of_this_process_that_came_into_a_package_is_found_there(tmp_path):
+    zoo.save(zoo.create(TINY, task="invented-task"), tmp_path)
+    heads = registry().heads
+    heads.replace([entry._replace(distribution="zoo-invented") if entry.spec in SPECS else entry for entry in heads])
+    assert zoo.load(tmp_path)[0].origin.head == "zoo-invented:invented-head"
+
+
+def test_a_head_of_the_same_name_from_another_distribution_is_not_written_in_its_layout(tmp_path):
+    spec = replace(registry().heads.get("upernet").spec, aliases=())
+    registry().register(spec)
+    model = zoo.create(TINY, task="segmentation", head="(this process):upernet", num_labels=2)
+    assert model.neck is None
+    zoo.save(model, tmp_path)
+    assert zoo.load(tmp_path)[0].origin.head == "(this process):upernet"
+
+
+def test_a_broken_neck_is_no_obstacle_to_a_refusal():
+    registry().register(replace(SPECS[2], name="broken-neck", config=f"{__name__}:BrokenConfig"))
+    with pytest.raises(zoo.CompositionError, match=r"the head 'invented-head' needs image maps at strides 8 and 16"):
+        zoo.create({**TINY, "depths": [1], "num_heads": [1]}, task="invented-task")
 
 
 def test_a_task_for_backbones_alone_takes_no_head():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
-from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from zoo.composing import Composition
 from zoo.composition import features_for, require_fit, serving
@@ -17,17 +17,20 @@ from zoo.interfaces.neck import Neck
 from zoo.interfaces.task_model import ComposedTaskModel
 from zoo.registry import resolve_object
 from zoo.weights.assign import set_tensor
-from zoo.weights.meta import without_memory
+from zoo.weights.meta import without_initialisation, without_memory
 
 __all__ = ["AnyModel", "build", "initialise", "initialise_parts"]
 
 AnyModel = Model | ComposedTaskModel
 
 
-def build(composition: Composition) -> AnyModel:
-    """The modules, without memory. Raises ConfigError for a configuration that no tensors can be made of."""
+def build(composition: Composition, manner: Callable[[], AbstractContextManager[None]] = without_memory) -> AnyModel:
+    """The modules. manner: how they get their memory, of `zoo.weights.meta`.
+
+    Raises ConfigError for a configuration that no tensors can be made of.
+    """
     try:
-        with without_memory():
+        with manner():
             backbone: Model = resolve_object(composition.architecture.spec.model)(composition.config)
             if composition.head is None or composition.task is None:
                 return backbone
@@ -42,15 +45,12 @@ def build(composition: Composition) -> AnyModel:
 
 
 def initialise(model: AnyModel, generator: torch.Generator) -> None:
-    """Random weights, drawn on the CPU and in float32, so that they are the same wherever they go."""
-    model.to_empty(device="cpu")
-    for module in model.modules():
-        if isinstance(module, _NormBase):
-            module.reset_running_stats()
+    """Random weights for a model that was built `without_initialisation`: on the CPU and in float32, so that they are
+    the same wherever they go.
+    """
     if not isinstance(model, ComposedTaskModel):
         model.init_weights(generator)
         return
-    model.bind()
     model.backbone.init_weights(generator)
     if model.neck is not None:
         model.neck.init_weights(generator)
@@ -65,23 +65,20 @@ def initialise_parts(
     generator: torch.Generator,
 ) -> None:
     """Give the named tensors of the neck and the head the values that they begin training with."""
-    dtype = next(model.backbone.parameters()).dtype
+    dtypes = Counter(parameter.dtype for parameter in model.backbone.parameters() if parameter.is_floating_point())
+    dtype = dtypes.most_common(1)[0][0] if dtypes else torch.get_default_dtype()
     for part, make in (("neck", _neck), ("head", _head)):
         names = [name for name in untrained if name.startswith(f"{part}.")]
         if not names:
             continue
-        fresh = make(composition)
+        with without_initialisation():
+            fresh = make(composition)
         assert fresh is not None
         fresh.init_weights(generator)
-        made: dict[str, torch.Tensor] = {f"{part}.{name}": tensor for name, tensor in _stored_tensors(fresh)}
+        made = {f"{part}.{name}": tensor for name, tensor in fresh.state_dict().items()}
         for name in names:
             wanted = dtype if made[name].is_floating_point() else made[name].dtype
-            set_tensor(model, name, made[name].detach().to(device=device, dtype=wanted))
-
-
-def _stored_tensors(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
-    tensors: dict[str, Any] = module.state_dict(keep_vars=True)
-    return list(tensors.items())
+            set_tensor(model, name, made[name].to(device=device, dtype=wanted))
 
 
 def _neck(composition: Composition) -> Neck | None:

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.errors import ConfigError
+from zoo.composition import require_fit
+from zoo.errors import AmbiguousName, CompositionError, ConfigError, NameNotFound
 from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
 from zoo.interfaces.shown import shown
-from zoo.registry import Entry, registry, resolve_object
+from zoo.plugins.records import S
+from zoo.registry import Catalog, Entry, registry, resolve_object
+from zoo.registry.names import THIS_PROCESS
 from zoo.spec import ArchitectureSpec, HeadSpec, LayoutSpec, NeckSpec
 
 __all__ = ["SECTION", "composed_config", "composed_layout", "composed_layout_in", "read_config"]
@@ -22,6 +25,9 @@ SECTION = "zoo"
 VERSION = 1
 _OF_A_HEAD = ("architectures", "id2label", "label2id", "num_labels")
 """What a config.json says of the head that the backbone was read with."""
+
+_LONGEST_NAME = 200
+"""Of a part; a name of more characters is none."""
 
 
 def composed_layout(architecture: str, neck: str | None, head: str) -> Entry[LayoutSpec]:
@@ -54,14 +60,20 @@ def composed_layout_in(metadata: ModelMetadata) -> Entry[LayoutSpec] | None:
 
 def read_config(metadata: ModelMetadata) -> LayoutConfigs:
     """The configurations of the parts. Raises ConfigError naming the field."""
-    values = {key: value for key, value in metadata.config.items() if key != SECTION}
+    values = {key: value for key, value in metadata.config.items() if key not in (SECTION, *_OF_A_HEAD)}
     architecture, neck, head = _parts(metadata.config)
     section = metadata.config[SECTION]
-    return LayoutConfigs(
+    configs = LayoutConfigs(
         architecture=resolve_object(architecture.spec.config).from_hub(values),
         neck=None if neck is None else _config(neck, section, "neck"),
         head=_config(head, section, "head"),
     )
+    task = registry().tasks.meant_by(head.distribution, head.spec.task)
+    try:
+        require_fit(architecture, configs.architecture.feature_specs(), task, head, neck, configs.neck)
+    except CompositionError as error:
+        raise ConfigError(f"field '{SECTION}': {error.message}") from error
+    return configs
 
 
 def composed_config(layout: Entry[LayoutSpec], configs: LayoutConfigs) -> dict[str, Any]:
@@ -90,35 +102,40 @@ def _parts(
     if not isinstance(section, Mapping):
         raise ConfigError(f"field '{SECTION}': expected an object, found {shown(section)}.")
     version = section.get("version")
-    if version != VERSION or isinstance(version, bool):
+    if type(version) is not int or version != VERSION:
         raise ConfigError(
             f"field '{SECTION}.version': expected {VERSION}, found {shown(version)}.",
             hint="A newer version of zoo may have written it: pip install --upgrade zoo-sdk.",
         )
-    name = section.get("architecture")
-    if not isinstance(name, str):
-        raise ConfigError(f"field '{SECTION}.architecture': expected a name, found {shown(name)}.")
-    head = _name(section, "head")
-    if head is None:
-        raise ConfigError(f"field '{SECTION}.head': is missing; it names the head.")
-    neck = _name(section, "neck")
-    return (
-        registry().architectures.get(name),
-        None if neck is None else registry().necks.get(neck),
-        registry().heads.get(head),
-    )
+    for part in ("architecture", "head"):
+        if part not in section:
+            raise ConfigError(f"field '{SECTION}.{part}': is missing; it names the {part}.")
+    architecture = _part(registry().architectures, "architecture", section["architecture"])
+    neck = _part(registry().necks, "neck.name", _name(section, "neck")) if "neck" in section else None
+    return architecture, neck, _part(registry().heads, "head.name", _name(section, "head"))
 
 
-def _name(section: Mapping[str, Any], part: str) -> str | None:
-    if part not in section:
-        return None
+def _name(section: Mapping[str, Any], part: str) -> object:
     stated = section[part]
-    name = stated.get("name") if isinstance(stated, Mapping) else None
-    if not isinstance(name, str):
+    if not isinstance(stated, Mapping) or "name" not in stated:
         raise ConfigError(
             f'field \'{SECTION}.{part}\': expected {{"name": ..., "config": ...}}, found {shown(stated)}.'
         )
-    return name
+    return stated["name"]
+
+
+def _part(catalog: Catalog[S], field: str, name: object) -> Entry[S]:
+    """The entry of a full name. What a process registered for itself may since have come into a package, which then
+    owns its bare name.
+    """
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+        raise ConfigError(f"field '{SECTION}.{field}': expected a name, found {shown(name)}.")
+    try:
+        if catalog.find(name) is None:
+            name = name.removeprefix(f"{THIS_PROCESS}:")
+        return catalog.get(name)
+    except (AmbiguousName, NameNotFound) as error:
+        raise type(error)(f"field '{SECTION}.{field}': {error.message}", hint=error.hint) from error
 
 
 def _config(entry: Entry[Any], section: Mapping[str, Any], part: str) -> Any:

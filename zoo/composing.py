@@ -5,10 +5,10 @@ configurations, nothing allocated. Torch-free.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from zoo.composition import choose_head, require_fit, require_modality, require_neck, served
+from zoo.composition import choose_head, features_after, require_fit, require_modality, require_neck, served
 from zoo.errors import InvalidInput
 from zoo.interfaces.config import Config
 from zoo.interfaces.labels import label_names
@@ -89,79 +89,104 @@ def compose(stored: Composition, request: Request) -> Composition:
 
     Raises CompositionError, in one sentence, for what does not fit, and InvalidInput for what has no meaning.
     """
-    task = _task(stored, request.task)
+    head = None if request.head is None else registry().heads.get(request.head)
+    task = _task(stored, request.task, head)
     if task is not None and task.spec.headless:
         require_modality(stored.architecture, task)
     if task is None or task.spec.headless:
         request.refuse_for("task=None" if task is None else f"the task '{task.spec.name}'")
         return Composition(architecture=stored.architecture, config=stored.config, task=task)
     neck = None if request.neck is None else registry().necks.get(request.neck)
-    if _asks_for_stored(stored, task, neck, request.head):
-        chosen = stored
+    if stored.task is task:
+        chosen = _of_the_same_task(stored, task, neck, head)
     else:
-        chosen = _fresh(stored, task, neck, request.head)
-    wanted = label_names(request.labels, request.num_labels)
-    head_config = chosen.head_config
-    if wanted is not None and wanted != getattr(head_config, "labels", None):
-        assert chosen.head is not None
-        if not hasattr(head_config, "labels"):
-            raise InvalidInput(
-                f"The head '{chosen.head.spec.name}' has no labels, so labels and num_labels have no meaning for it."
-            )
-        head_config = head_config.replace(labels=wanted)
-    return Composition(
-        architecture=chosen.architecture,
-        config=chosen.config,
-        task=task,
-        neck=chosen.neck,
-        neck_config=chosen.neck_config,
-        head=chosen.head,
-        head_config=head_config,
-    )
+        chosen = _fresh(stored, task, neck, head)
+    return _labelled(chosen, label_names(request.labels, request.num_labels))
 
 
-def _task(stored: Composition, name: str | None) -> Entry[TaskSpec] | None:
+def _task(stored: Composition, name: str | None, head: Entry[HeadSpec] | None) -> Entry[TaskSpec] | None:
     if name is None:
         return None
     if name != DEFAULT_TASK:
         return registry().tasks.get(name)
+    if head is not None:
+        return registry().tasks.meant_by(head.distribution, head.spec.task)
     if stored.task is not None:
         return stored.task
     return registry().tasks.meant_by(stored.architecture.distribution, stored.architecture.spec.default_task)
 
 
-def _asks_for_stored(
-    stored: Composition, task: Entry[TaskSpec], neck: Entry[NeckSpec] | None, head: str | None
-) -> bool:
-    """Whether the head that is there, with its neck, is what is wanted."""
-    if stored.head is None or not task.goes_by(stored.head.spec.task):
-        return False
-    return (neck is None or neck is stored.neck) and (head is None or registry().heads.get(head) is stored.head)
+def _labelled(chosen: Composition, labels: tuple[str, ...] | None) -> Composition:
+    """The composition whose head tells these labels apart; None leaves those that it has."""
+    if labels is None or labels == getattr(chosen.head_config, "labels", None):
+        return chosen
+    assert chosen.head is not None
+    if not hasattr(chosen.head_config, "labels"):
+        raise InvalidInput(
+            f"The head '{chosen.head.spec.name}' has no labels, so labels and num_labels have no meaning for it."
+        )
+    return replace(chosen, head_config=chosen.head_config.replace(labels=labels))
 
 
-def _fresh(stored: Composition, task: Entry[TaskSpec], neck: Entry[NeckSpec] | None, head: str | None) -> Composition:
-    """A head that the checkpoint does not have, with the neck that was named or else that of the pair's layout."""
+def _of_the_same_task(
+    stored: Composition, task: Entry[TaskSpec], neck: Entry[NeckSpec] | None, head: Entry[HeadSpec] | None
+) -> Composition:
+    """The head and the neck that are there, unless others were named; another head gets the labels of the one that is
+    there, and its neck where it fits.
+    """
+    assert stored.head is not None
+    other_neck = neck is not None and neck is not stored.neck
+    if head is None or head is stored.head:
+        if not other_neck:
+            return stored
+        return replace(_fresh(stored, task, neck, stored.head), head_config=stored.head_config)
+    if not other_neck and stored.neck is not None and (neck is not None or _through_stored_neck(stored, head)):
+        chosen = _fresh(stored, task, stored.neck, head, stored.neck_config)
+    else:
+        chosen = _fresh(stored, task, neck, head)
+    if not hasattr(chosen.head_config, "labels"):
+        return chosen
+    return _labelled(chosen, getattr(stored.head_config, "labels", None))
+
+
+def _through_stored_neck(stored: Composition, head: Entry[HeadSpec]) -> bool:
+    """Whether what the checkpoint's neck gives serves a head."""
+    assert stored.neck is not None
+    given = features_after(stored.neck.spec, stored.neck_config, stored.config.feature_specs())
+    return served(head.spec.requirements, given) is not None
+
+
+def _fresh(
+    stored: Composition,
+    task: Entry[TaskSpec],
+    neck: Entry[NeckSpec] | None,
+    head: Entry[HeadSpec] | None,
+    neck_config: Any = None,
+) -> Composition:
+    """A head that the checkpoint does not have, with the neck that was named or else that of the pair's layout.
+
+    neck_config: of the neck that was named; None for its defaults, or what the pair's layout says.
+    """
     architecture, config = stored.architecture, stored.config
     features = config.feature_specs()
     if neck is not None:
-        features = require_neck(architecture, features, neck, resolve_object(neck.spec.config)())
+        features = require_neck(architecture, features, neck, neck_config or resolve_object(neck.spec.config)())
     chosen = choose_head(architecture, features, task, head)
     layout = layout_of_pair(architecture, chosen, neck)
     made = LayoutConfigs(architecture=config) if layout is None else _fresh_configs(layout, config)
     if neck is None and layout is not None and layout.spec.neck is not None:
         neck = registry().necks.meant_by(layout.distribution, layout.spec.neck)
-    neck_config = made.neck
     if neck is not None and neck_config is None:
-        neck_config = resolve_object(neck.spec.config)()
-    given = require_fit(architecture, config.feature_specs(), task, chosen, neck, neck_config)
-    requirements = chosen.spec.requirements if neck is None else (neck.spec.requires,)
-    first = served(requirements, config.feature_specs() if neck is not None else given)
+        neck_config = made.neck if made.neck is not None else resolve_object(neck.spec.config)()
+    require_fit(architecture, config.feature_specs(), task, chosen, neck, neck_config)
+    first = served(chosen.spec.requirements if neck is None else (neck.spec.requires,), config.feature_specs())
     if first is not None and first.kind == "map":
         config = config.maps_only()
-    head_config = made.head if made.head is not None else resolve_object(chosen.spec.config)()
+    head_config = made.head if made.head is not None else resolve_object(chosen.spec.config).from_hub({})
     return Composition(
         architecture=architecture,
         config=config,
+        task=task,
         neck=neck,
         neck_config=neck_config,
         head=chosen,

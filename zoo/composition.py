@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from zoo.errors import CompositionError, ZooError
+from zoo.errors import CompositionError
 from zoo.interfaces.feature_spec import FeatureSpec
+from zoo.log import logger
 from zoo.registry import Entry, registry, resolve_object
 from zoo.spec import ArchitectureSpec, FeatureRequirement, HeadSpec, NeckSpec, TaskSpec
 
@@ -85,7 +86,7 @@ def choose_head(
     architecture: Entry[ArchitectureSpec],
     features: Sequence[FeatureSpec],
     task: Entry[TaskSpec],
-    head: str | None = None,
+    head: Entry[HeadSpec] | None = None,
 ) -> Entry[HeadSpec]:
     """The head to build: the named one, or the default one. Whether it fits is for `require_fit` to say.
 
@@ -95,10 +96,11 @@ def choose_head(
     if task.spec.headless:
         raise CompositionError(f"The task '{task_name}' is done by the backbone alone, without a head.")
     if head is not None:
-        entry = registry().heads.get(head)
-        if not task.goes_by(entry.spec.task):
-            raise CompositionError(f"The head '{head}' is for the task '{entry.spec.task}', not for '{task_name}'.")
-        return entry
+        if not task.goes_by(head.spec.task):
+            raise CompositionError(
+                f"The head '{head.spec.name}' is for the task '{head.spec.task}', not for '{task_name}'."
+            )
+        return head
     found = default_head(architecture, task, features)
     if found is None:
         wanted = ", ".join(_PLURALS[kind] for kind in task.spec.default_heads) or "none"
@@ -171,8 +173,9 @@ def helpful_necks(features: Sequence[FeatureSpec], head: Entry[HeadSpec]) -> lis
             continue
         try:
             made = features_after(neck.spec, resolve_object(neck.spec.config)(), features)
-        except (ZooError, ImportError):
-            continue  # a neck that can't be had is no help
+        except Exception as error:  # every plugin's necks are asked; a broken one is no help, and no obstacle
+            logger.warning("the neck %s %s was not asked: %s", neck.full_name, neck.version, error)
+            continue
         if served(head.spec.requirements, made) is not None:
             found.append(neck.spec.name)
     return found

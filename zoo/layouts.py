@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import AmbiguousName
 from zoo.interfaces.layout import LayoutConfigs
-from zoo.registry import Entry, registry, resolve_object
+from zoo.plugins.records import S
+from zoo.registry import Catalog, Entry, registry, resolve_object
 from zoo.spec import ArchitectureSpec, HeadSpec, LayoutSpec, NeckSpec
 
 if TYPE_CHECKING:
     from zoo.weights.key_map import KeyMap
 
-__all__ = ["key_map_of", "layout_of_pair", "writable_layout"]
+__all__ = ["key_map_of", "layout_of_pair", "means", "writable_layout"]
 
 
 def writable_layout(
@@ -24,7 +25,7 @@ def writable_layout(
     One of the architecture's own plugin comes first.
     """
     found = _layouts(architecture, head)
-    return _best(architecture, [entry for entry in found if _has_neck(entry, neck)])
+    return _best(architecture, [entry for entry in found if means(registry().necks, entry, entry.spec.neck, neck)])
 
 
 def layout_of_pair(
@@ -44,20 +45,26 @@ def key_map_of(layout: Entry[LayoutSpec], configs: LayoutConfigs) -> KeyMap:
     return made
 
 
+def means(catalog: Catalog[S], speaker: Entry[Any], name: str | None, entry: Entry[S] | None) -> bool:
+    """Whether a spec that says this name means this entry, or none by none: of several that go by it, that of the
+    spec's own distribution.
+    """
+    if name is None or entry is None:
+        return name is None and entry is None
+    if not entry.goes_by(name):
+        return False
+    return ":" in name or catalog.find(f"{speaker.distribution}:{name}") in (None, entry)
+
+
 def _layouts(architecture: Entry[ArchitectureSpec], head: Entry[HeadSpec] | None) -> list[Entry[LayoutSpec]]:
     """Those that the architecture is written in with the head, whatever the neck."""
     return [
         entry
         for entry in registry().layouts.entries()
         if entry.spec.write_config is not None
-        and architecture.goes_by(entry.spec.architecture)
-        and (head is None) == (entry.spec.head is None)
-        and (head is None or head.goes_by(entry.spec.head or ""))
+        and means(registry().architectures, entry, entry.spec.architecture, architecture)
+        and means(registry().heads, entry, entry.spec.head, head)
     ]
-
-
-def _has_neck(layout: Entry[LayoutSpec], neck: Entry[NeckSpec] | None) -> bool:
-    return layout.spec.neck is None if neck is None else neck.goes_by(layout.spec.neck or "")
 
 
 def _best(architecture: Entry[ArchitectureSpec], found: list[Entry[LayoutSpec]]) -> Entry[LayoutSpec] | None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from zoo.building import AnyModel, build, initialise, initialise_parts
 from zoo.checkpoint import DirectoryFiles, ModelFiles, read_json, with_aliases
 from zoo.composing import DEFAULT_TASK, Composition, Request, compose, composition_in
+from zoo.differences import Difference, canonical_tensors, difference
 from zoo.errors import ConfigError, InvalidInput, NameNotFound, UnsupportedFeature, UntrainedHead
 from zoo.hub import existing_path, is_reference, locate
 from zoo.interfaces.config import Config
@@ -27,6 +27,7 @@ from zoo.spec import ArchitectureSpec
 from zoo.weights.assign import LoadReport, assign_weights, decoded_encodings, plan_assignment
 from zoo.weights.derived import reset_derived
 from zoo.weights.dtype import choose_dtype, declared_dtype, parse_dtype
+from zoo.weights.meta import without_initialisation
 
 __all__ = ["create", "load"]
 
@@ -49,14 +50,16 @@ def load(
     """Load a model and its preprocessor.
 
     reference: the name of an architecture or preset, a directory, a file, or pkg://DISTRIBUTION/path.
-    task: a task's name or alias; "default" for what the checkpoint's head is for; None for the bare backbone. The name
+    task: a task's name or alias; "default" for what `head` or, without it, the checkpoint's head is for; None for the
+    bare backbone. The name
     of an architecture means its preset that was trained for the task, where it has one and init_head is not given.
     dtype: "auto" keeps what is stored, without a copy; otherwise "float32", "bfloat16", ... or a torch.dtype.
     device: "auto" is the first accelerator, or the CPU. attention: the name of a backend, or "auto".
     head: a head other than the task's default. neck: what adapts the backbone's features to the head, e.g.
-    "simple_fpn"; by default that of the checkpoint, or of the pair's usual layout. init_head: initialise what the
-    checkpoint has no weights for of the head and the neck, drawing from `seed`; the head gets `labels`, or `num_labels`
-    unnamed ones. progress: called with the bytes done and the bytes in all.
+    "simple_fpn"; by default that of the checkpoint, for its own task, or of the pair's usual layout. init_head:
+    initialise what the checkpoint has no weights for of the head and the neck, drawing from `seed`; the head gets
+    `labels`, or `num_labels` unnamed ones; by default the checkpoint's, for its own task.
+    progress: called with the bytes done and the bytes in all.
 
     Returns (model, preprocessor), the model in evaluation mode; the preprocessor is None when the checkpoint has no
     files for one. Raises children of ZooError: ReferenceNotFound, NameNotFound, ConfigError, CompositionError,
@@ -73,10 +76,10 @@ def load(
     generation_config = read_json(source.files, "generation_config.json") or {}
     preprocessor = _load_preprocessor(source.architecture, source.files, source.metadata.config)
     model = build(composition)
-    untrained, unused = _difference(model, composition, stored)
-    if untrained and not init_head:
-        raise _untrained(source, stored, composition, untrained)
-    report = _load_weights(model, source, composition, untrained, unused, dtype, target_device, generator, progress)
+    differing = difference(model, composition, stored)
+    if differing.untrained and not init_head:
+        raise _untrained(source, stored, composition, differing.untrained)
+    report = _load_weights(model, source, composition, differing, dtype, target_device, generator, progress)
     bind_attention(model, attention)
     model.origin = composition.origin(reference=source.reference, generation_config=generation_config, report=report)
     return model.eval(), preprocessor
@@ -104,8 +107,10 @@ def create(
     composition = compose(_stated(*_hub_config(config)), request)
     target_device, target_dtype = _parse_device(device), parse_dtype(dtype)
     generator = _generator(seed)
-    model = build(composition)
-    if target_device.type != "meta":
+    if target_device.type == "meta":
+        model = build(composition)
+    else:
+        model = build(composition, without_initialisation)
         initialise(model, generator)
     model.to(device=target_device, dtype=target_dtype)
     reset_derived(model, target_device)
@@ -114,61 +119,19 @@ def create(
     return model.eval()
 
 
-def _stated(values: Mapping[str, Any], architecture: Entry[ArchitectureSpec]) -> Composition:
-    """What the contents of a config.json say that a model consists of."""
+def _stated(values: Mapping[str, Any], architecture: Entry[ArchitectureSpec] | None) -> Composition:
+    """What the contents of a config.json say that a model consists of. architecture: None where `model_type` is none's,
+    as of a whole that names its backbone inside.
+    """
     metadata = ModelMetadata(format="safetensors", location="(config)", config=values)
     layout = layout_of_config(metadata, architecture)
-    if layout is None:
-        configs = LayoutConfigs(architecture=resolve_object(architecture.spec.config).from_hub(values))
-    else:
-        configs = resolve_object(layout.spec.read_config)(metadata)
-    return composition_in(architecture, layout, configs)
-
-
-def _difference(model: AnyModel, wanted: Composition, stored: Composition) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Canonical names of what the checkpoint has no weights for, and of what it has that the model lacks, with the
-    reason.
-
-    Of a head with other labels, only what has another shape is untrained.
-    """
-    if (wanted.neck, wanted.neck_config, wanted.head, wanted.head_config) == (
-        stored.neck,
-        stored.neck_config,
-        stored.head,
-        stored.head_config,
-    ) and wanted.config == stored.config:
-        return (), {}
-    ours = _canonical(model)
-    theirs = _canonical(build(stored))
-    kept = {"backbone."}
-    if wanted.neck is stored.neck:
-        kept.add("neck.")
-        if wanted.head is stored.head:
-            kept.add("head.")
-    fits = {
-        name
-        for name, tensor in theirs.items()
-        if name in ours and ours[name].shape == tensor.shape and name.startswith(tuple(kept))
-    }
-    untrained = tuple(name for name in ours if name not in fits and not name.startswith("backbone."))
-    head = stored.head.spec.name if stored.head is not None else None
-    unused = {}
-    for name in theirs.keys() - fits:
-        if not name.startswith("backbone."):
-            unused[name] = (
-                f"it belongs to the head '{head}', which was not asked for"
-                if wanted.head is not stored.head or wanted.neck is not stored.neck
-                else "it is for other labels"
-            )
-        elif name not in ours:
-            unused[name] = "what was asked for has no use for this part of the backbone"
-    return untrained, unused
-
-
-def _canonical(model: AnyModel) -> dict[str, torch.Tensor]:
-    """Canonical name -> tensor, of all that is stored; of tied ones, the one that is."""
-    prefix = "" if isinstance(model, ComposedTaskModel) else "backbone."
-    return {prefix + name: tensor for name, tensor in (*model.named_parameters(), *_persistent_buffers(model))}
+    if layout is not None:
+        architecture = registry().architectures.meant_by(layout.distribution, layout.spec.architecture)
+        return composition_in(architecture, layout, resolve_object(layout.spec.read_config)(metadata))
+    if architecture is None:
+        architecture = registry().architectures.get(values["model_type"])
+    config = resolve_object(architecture.spec.config).from_hub(values)
+    return composition_in(architecture, None, LayoutConfigs(architecture=config))
 
 
 def _untrained(
@@ -177,10 +140,8 @@ def _untrained(
     assert composition.head is not None and composition.task is not None
     has = "no head"
     if stored.head is not None:
-        count = _label_count(stored.head_config)
-        has = f"a trained '{stored.head.spec.name}' head{f' for {count} labels' if count else ''}"
-    wanted = f" with {_label_count(composition.head_config)} labels" if _label_count(composition.head_config) else ""
-    needed = f"the head '{composition.head.spec.name}'{wanted}"
+        has = f"a trained '{stored.head.spec.name}' head{_labels('for', stored.head_config)}"
+    needed = f"the head '{composition.head.spec.name}'{_labels('with', composition.head_config)}"
     if composition.neck is not None and any(name.startswith("neck.") for name in untrained):
         needed = f"the neck '{composition.neck.spec.name}' and {needed}"
     trained = [preset.spec.name for preset in presets_for(composition.architecture, composition.task)]
@@ -193,16 +154,17 @@ def _untrained(
     )
 
 
-def _label_count(head_config: Any) -> int:
-    return len(getattr(head_config, "labels", ()))
+def _labels(preposition: str, head_config: Any) -> str:
+    """How many labels a head has, to be said after its name."""
+    count = len(getattr(head_config, "labels", ()))
+    return f" {preposition} {count} label{'s' if count > 1 else ''}" if count else ""
 
 
 def _load_weights(
     model: AnyModel,
     source: Source,
     composition: Composition,
-    untrained: tuple[str, ...],
-    unused: Mapping[str, str],
+    differing: Difference,
     dtype: str | torch.dtype,
     device: torch.device,
     generator: torch.Generator,
@@ -213,35 +175,31 @@ def _load_weights(
     chosen_dtype = choose_dtype(source.checkpoint.values(), dtype, declared_dtype(source.metadata.config))
     composed = isinstance(model, ComposedTaskModel)
     assignment = plan_assignment(
-        _canonical(model),
+        canonical_tensors(model),
         stored,
         key_map_of(source.layout, source.configs),
-        ties=model.ties if isinstance(model, ComposedTaskModel) else (),
-        unused=unused,
-        untrained=untrained,
+        ties=differing.ties,
+        unused=differing.unused,
+        untrained=differing.untrained,
         location=source.metadata.location,
     )
     prefix = "" if composed else "backbone."
     assign_weights(model, assignment, stored, prefix=prefix, dtype=chosen_dtype, device=device, progress=progress)
     if isinstance(model, ComposedTaskModel):
-        initialise_parts(model, composition, untrained, device, generator)
+        initialise_parts(model, composition, differing.untrained, device, generator)
         model.bind()
     reset_derived(model, device)
     for name, reason in assignment.ignored.items():
         logger.debug("%s: ignored, since %s", name, reason)
-    if untrained:
-        logger.warning("untrained, initialised from seed %d: %s", generator.initial_seed(), ", ".join(untrained))
+    if differing.untrained:
+        names = ", ".join(differing.untrained)
+        logger.warning("untrained, initialised from seed %d: %s", generator.initial_seed(), names)
     return LoadReport(
         ignored=assignment.ignored,
         duplicates=tuple(assignment.duplicates),
         decoded=decoded_encodings(assignment, stored),
-        untrained=untrained,
+        untrained=differing.untrained,
     )
-
-
-def _persistent_buffers(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
-    stored = model.state_dict(keep_vars=True).keys()
-    return [(name, buffer) for name, buffer in model.named_buffers() if name in stored]
 
 
 def _load_preprocessor(
@@ -256,8 +214,8 @@ def _load_preprocessor(
 
 def _hub_config(
     config: str | os.PathLike[str] | Config | Mapping[str, Any],
-) -> tuple[Mapping[str, Any], Entry[ArchitectureSpec]]:
-    """The contents of config.json that are meant, and the architecture that they are of."""
+) -> tuple[Mapping[str, Any], Entry[ArchitectureSpec] | None]:
+    """The contents of config.json that are meant, and the architecture that its `model_type` is of, if it is of one."""
     if isinstance(config, (str, os.PathLike)):
         return _hub_config_by_name(config)
     if isinstance(config, Mapping):
@@ -265,7 +223,7 @@ def _hub_config(
         if not isinstance(name, str):
             raise ConfigError(f"field 'model_type': expected the name of an architecture, found {name!r}.")
         entry = registry().architecture_for_model_type(name)
-        return config, entry if entry is not None else registry().architectures.get(name)
+        return config, entry if entry is not None else registry().architectures.find(name)
     path = f"{type(config).__module__}:{type(config).__qualname__}"
     for entry in registry().architectures.entries():
         if entry.spec.config == path:
@@ -273,7 +231,9 @@ def _hub_config(
     raise NameNotFound(f"No registered architecture has configurations of the type {path}.")
 
 
-def _hub_config_by_name(reference: str | os.PathLike[str]) -> tuple[Mapping[str, Any], Entry[ArchitectureSpec]]:
+def _hub_config_by_name(
+    reference: str | os.PathLike[str],
+) -> tuple[Mapping[str, Any], Entry[ArchitectureSpec] | None]:
     if isinstance(reference, str) and not is_reference(reference):
         preset = preset_of(reference)
         if preset is not None:

@@ -69,6 +69,7 @@ def save(
             "This model was not made by `zoo.load` or `zoo.create`, so its architecture has no name to be saved under.",
             hint="Set `model.origin = zoo.interfaces.origin.Origin(architecture=..., head=..., task=...)`.",
         )
+    _refuse_replaced(model, origin)
     _refuse_unsavable(model)
     layout = _layout(origin)
     configs = _configs(model)
@@ -100,6 +101,30 @@ def _refuse_other_types(model: object, directory: object) -> None:
         )
     if not isinstance(directory, (str, os.PathLike)) or not os.fspath(directory):
         raise InvalidInput(f"directory: a text or path was expected; found {type(directory).__name__} {directory!r}.")
+
+
+def _refuse_replaced(model: Model | ComposedTaskModel, origin: Origin) -> None:
+    """Refuse a model of which a part is no longer what its origin names: it would be loaded as what it was."""
+    composed = isinstance(model, ComposedTaskModel)
+    architecture = registry().architectures.get(origin.architecture)
+    neck = registry().necks.get(origin.neck) if origin.neck is not None else None
+    head = registry().heads.get(origin.head) if origin.head is not None else None
+    for part, module, name, reference in (
+        ("architecture", model.backbone if composed else model, origin.architecture, architecture.spec.model),
+        ("neck", model.neck if composed else None, origin.neck, neck and neck.spec.neck),
+        ("head", model.head if composed else None, origin.head, head and head.spec.head),
+    ):
+        made = type(None) if reference is None else resolve_object(reference)
+        if isinstance(made, type) and not isinstance(module, made):
+            raise SaveError(
+                f"The model's {part} is {_called(module)}, but by `model.origin` it is {name or 'none'}; what is saved "
+                "would not load as it is.",
+                hint=f"Say what it is: model.origin = dataclasses.replace(model.origin, {part}=...).",
+            )
+
+
+def _called(module: object) -> str:
+    return "none" if module is None else f"a {type(module).__name__}"
 
 
 def _refuse_unsavable(model: Model | ComposedTaskModel) -> None:

@@ -24,6 +24,7 @@ from zoo.errors import (
 )
 from zoo.hub import existing_path, is_reference, locate
 from zoo.interfaces.layout import LayoutConfigs, ModelMetadata
+from zoo.layouts import means
 from zoo.log import logger
 from zoo.registry import Entry, registry, resolve_object
 from zoo.spec import ArchitectureSpec, LayoutSpec, PresetSpec, TaskSpec
@@ -98,8 +99,8 @@ def presets_for(architecture: Entry[ArchitectureSpec], task: Entry[TaskSpec]) ->
         preset
         for preset in registry().presets
         if preset.spec.task is not None
-        and task.goes_by(preset.spec.task)
-        and architecture.goes_by(preset.spec.architecture)
+        and means(registry().tasks, preset, preset.spec.task, task)
+        and means(registry().architectures, preset, preset.spec.architecture, architecture)
     ]
 
 
@@ -119,15 +120,17 @@ def _default_of(
     return claims[0] if claims else None
 
 
-def layout_of_config(metadata: ModelMetadata, architecture: Entry[ArchitectureSpec]) -> Entry[LayoutSpec] | None:
-    """The architecture's layout that a config.json speaks of; None where it speaks of none, or of several."""
+def layout_of_config(metadata: ModelMetadata, architecture: Entry[ArchitectureSpec] | None) -> Entry[LayoutSpec] | None:
+    """The layout that a config.json speaks of, of this architecture or, with None, of any; None where it speaks of
+    none, or of several.
+    """
     composed = composed_layout_in(metadata)
     if composed is not None:
         return composed
     matching = [
         layout
         for layout in _matching_layouts(metadata)[0]
-        if registry().architectures.meant_by(layout.distribution, layout.spec.architecture) is architecture
+        if architecture is None or means(registry().architectures, layout, layout.spec.architecture, architecture)
     ]
     return matching[0] if len(matching) == 1 else None
 
@@ -190,8 +193,8 @@ def _in_config(metadata: ModelMetadata, files: ModelFiles, read: Callable[[Model
     """What is read in config.json, which errors name."""
     try:
         return read(metadata)
-    except ConfigError as error:
-        raise ConfigError(f"{_config_place(metadata, files)}: {error.message}", hint=error.hint) from error
+    except (AmbiguousName, ConfigError, NameNotFound) as error:
+        raise type(error)(f"{_config_place(metadata, files)}: {error.message}", hint=error.hint) from error
 
 
 def _model_of(checkpoint: Checkpoint) -> Checkpoint:

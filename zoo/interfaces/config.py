@@ -97,7 +97,12 @@ class TypedConfig:
     @classmethod
     def from_hub(cls, values: Mapping[str, Any]) -> Self:
         """Build from the contents of a config.json. Raises ConfigError naming the field."""
-        return cls(**cls.read_hub(values), hub=values)
+        found = cls.read_hub(values)
+        for field in dataclasses.fields(cls):
+            optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+            if field.name not in found and not optional:
+                raise ConfigError(f"{cls.__name__}: field '{field.name}' is missing.")
+        return cls(**found, hub=values)
 
     def to_hub(self) -> dict[str, Any]:
         """The contents of config.json: what was read, with only the fields that have changed since written over it."""

@@ -26,6 +26,8 @@ def label_names(labels: Sequence[str] | None, num_labels: int | None) -> tuple[s
             or not all(isinstance(label, str) for label in given)
         ):
             raise InvalidInput(f"labels must be a list of texts, found {labels!r}.")
+        if not labels:
+            raise InvalidInput("labels must name at least one label, found [].")
         if num_labels not in (None, len(labels)):
             raise InvalidInput(f"num_labels={num_labels}, but {len(labels)} labels were given.")
         if len(set(labels)) != len(labels):

@@ -62,7 +62,8 @@ def plan_assignment(
     """Decide for every stored tensor and every parameter.
 
     targets: canonical parameter name -> a tensor of its shape (on the meta device). unused: canonical name -> why
-    the model lacks it, or has it in another shape. untrained: targets that need no stored tensor.
+    the model lacks it, or has it in another shape. untrained: targets that need no stored tensor. ties: of what is
+    stored, whether or not the model has their other names.
 
     Raises WeightsMismatch listing everything that is missing, unexpected or mis-shaped.
     """
@@ -80,7 +81,7 @@ def plan_assignment(
         if reason is not None:
             ignored.update(dict.fromkeys(match.stored, reason))
             continue
-        if all(name in kept_of and name not in targets for name in match.model):
+        if all(name in kept_of and (name not in targets or name in untrained) for name in match.model):
             deferred.append(match)
             continue
         if not all(name in targets for name in match.model):

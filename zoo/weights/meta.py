@@ -1,4 +1,4 @@
-"""Building a model without memory and without initialising it."""
+"""Building a model without memory, and without initialising it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["without_memory"]
+__all__ = ["without_initialisation", "without_memory"]
 
 _RANDOM = frozenset(("bernoulli_", "exponential_", "normal_", "random_", "uniform_"))
 
@@ -21,6 +21,15 @@ def without_memory() -> Iterator[None]:
     On the meta device it would do nothing, but torch would import its compiler for it: two seconds, and 80 MB.
     """
     with torch.device("meta"), _SkipInitialisation():
+        yield
+
+
+@contextmanager
+def without_initialisation() -> Iterator[None]:
+    """Modules built inside have parameters of whatever values, for `init_weights` to fill, and the buffers that their
+    constructors made. No random number is drawn.
+    """
+    with torch.device("cpu"), _SkipInitialisation():
         yield
 
 
