@@ -40,6 +40,9 @@ class Inert:
         """What BUILD does to it."""
         raise NotBuildable(f"BUILD on {type(self).__name__}")
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__.strip('_').lower()}>"  # for messages, where an address says nothing
+
 
 class Global(Inert):
     """A name that unpickling would import. One object for each (module, name) of a file.
