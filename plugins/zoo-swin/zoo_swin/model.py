@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from zoo.errors import InvalidInput
 from zoo.interfaces.features import Features
 from zoo.interfaces.model import Model
+from zoo.nn.by_rows import by_rows
 from zoo.nn.drop_path import DropPath
 from zoo_swin.attention import CosineWindowAttention, WindowAttention
 from zoo_swin.config import SwinV2Config, Transformer
@@ -73,12 +74,15 @@ class MLP(nn.Module):
 
     def __init__(self, config: Transformer, channels: int) -> None:
         super().__init__()
-        hidden = int(config.mlp_ratio * channels)
-        self.fc1 = nn.Linear(channels, hidden)
-        self.fc2 = nn.Linear(hidden, channels)
+        self.hidden = int(config.mlp_ratio * channels)
+        self.fc1 = nn.Linear(channels, self.hidden)
+        self.fc2 = nn.Linear(self.hidden, channels)
         self.activation = ACTIVATIONS[config.hidden_act]
 
     def forward(self, x: Tensor) -> Tensor:
+        return by_rows(self._whole, x, self.hidden)
+
+    def _whole(self, x: Tensor) -> Tensor:
         return self.fc2(self.activation(self.fc1(x)))
 
 

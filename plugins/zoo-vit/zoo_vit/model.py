@@ -19,6 +19,7 @@ from zoo.errors import InvalidInput
 from zoo.interfaces.features import Features
 from zoo.interfaces.model import Model
 from zoo.nn.attention import Attention, AttentionNeed
+from zoo.nn.by_rows import by_rows
 from zoo.nn.drop_path import DropPath
 from zoo_vit.config import Transformer
 
@@ -132,11 +133,15 @@ class MLP(nn.Module):
 
     def __init__(self, config: Transformer) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(config.hidden_size, config.mlp_channels)
-        self.fc2 = nn.Linear(config.mlp_channels, config.hidden_size)
+        self.hidden = config.mlp_channels
+        self.fc1 = nn.Linear(config.hidden_size, self.hidden)
+        self.fc2 = nn.Linear(self.hidden, config.hidden_size)
         self.activation = ACTIVATIONS[config.hidden_act]
 
     def forward(self, x: Tensor) -> Tensor:
+        return by_rows(self._whole, x, self.hidden)
+
+    def _whole(self, x: Tensor) -> Tensor:
         return self.fc2(self.activation(self.fc1(x)))
 
 
