@@ -16,8 +16,10 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "gguf": "pip install -e plugins/zoo-gguf",
         "image": "pip install -e '.[image]'",
         "llama": "pip install -e plugins/zoo-llama",
+        "segmentation": "pip install -e plugins/zoo-segmentation",
         "swin": "pip install -e plugins/zoo-swin",
         "torch": "pip install -e '.[torch]'",
+        "vit": "pip install -e plugins/zoo-vit",
     }
 )
 """For each extra of zoo-sdk, the command in a checkout. A plugin is named by its folder, never by its name alone."""

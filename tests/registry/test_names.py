@@ -74,7 +74,7 @@ def test_the_line_that_installs_a_first_party_plugin_is_given(name):
 
 def test_an_installed_plugin_is_not_suggested_to_be_installed():
     assert "pip" not in message("llama", "architectures", plugins=[plugin("zoo-llama:llama")])
-    assert "pip" not in message("swin", "architectures")
+    assert "pip" not in message("bert", "architectures")
     assert "pip" not in message("llama", "commands")
 
 

@@ -42,11 +42,32 @@ class _FirstParty(NamedTuple):
     extra: str
 
 
+_LLAMA = _FirstParty("zoo-llama", "llama")
+_GGUF = _FirstParty("zoo-gguf", "gguf")
+_SEGMENTATION = _FirstParty("zoo-segmentation", "segmentation")
+_SWIN = _FirstParty("zoo-swin", "swin")
+_VIT = _FirstParty("zoo-vit", "vit")
+
 # Names that the project's own plugins contribute, for when one is not installed.
 _FIRST_PARTY: Mapping[str, Mapping[str, _FirstParty]] = MappingProxyType(
     {
-        "architectures": {"llama": _FirstParty("zoo-llama", "llama")},
-        "formats": {"gguf": _FirstParty("zoo-gguf", "gguf")},
+        "architectures": {
+            "deit": _VIT,
+            "dinov2": _VIT,
+            "llama": _LLAMA,
+            "swin": _SWIN,
+            "swinv2": _SWIN,
+            "upernet": _SEGMENTATION,  # what its files call themselves
+            "vit": _VIT,
+        },
+        "formats": {"gguf": _GGUF},
+        "heads": {"fpn": _SEGMENTATION, "upernet": _SEGMENTATION},
+        "necks": {"simple_fpn": _VIT, "stage-norms": _SEGMENTATION},
+        "tasks": {
+            "image-segmentation": _SEGMENTATION,
+            "segmentation": _SEGMENTATION,
+            "semantic-segmentation": _SEGMENTATION,
+        },
     }
 )
 
@@ -69,7 +90,7 @@ def unknown_name(
     lines += [
         f"'{each}' is in {owner.distribution}, which is not installed. {install_hint(owner.extra)}"
         for each, owner in missing.items()
-        if each == name or each in near
+        if (each == name if name in missing else each in near)
     ]
     elsewhere = [with_article(NOUNS[other]) for other, catalog in catalogs.items() if name in catalog.names()]
     if elsewhere:
