@@ -33,10 +33,10 @@ BATCH = 5
 class HeadConformance(DeclarationChecks):
     """What a head promises.
 
-    head: its name. head_config: a small configuration, as its config class reads it. architecture, tiny: a backbone
-    that it fits, and its small configuration; neck: what goes between them, if anything does. channels: of the
-    features that are made up. without_gradient: as for architectures. tolerance: how far results may differ that are
-    computed in two ways. A child defines `target`.
+    head: its name. head_config: a small configuration, as its config class reads it. features: what a backbone may
+    give it; or architecture, tiny: a backbone that it fits, and its small configuration, with the neck between them, if
+    there is one. channels: of features that are made up. without_gradient: as for architectures. tolerance: how far
+    results may differ that are computed in two ways. A child defines `target`.
     """
 
     kind = "heads"
@@ -44,7 +44,8 @@ class HeadConformance(DeclarationChecks):
 
     head: ClassVar[str]
     head_config: ClassVar[Mapping[str, Any]] = _NOTHING
-    architecture: ClassVar[str]
+    features: ClassVar[Sequence[FeatureSpec]] = ()
+    architecture: ClassVar[str] = ""
     tiny: ClassVar[Mapping[str, Any]] = _NOTHING
     neck: ClassVar[str | None] = None
     channels: ClassVar[int] = 16
@@ -84,6 +85,11 @@ class HeadConformance(DeclarationChecks):
 
         spec = self.head_entry().spec
         given = features_for(spec, self.feature_specs() if features is None else features)
+        if not given:
+            fail(
+                f"'{self.head}' does not take what '{self.architecture or 'features'}' gives.",
+                "Declare features, or an architecture (with a neck where it needs one), that it fits.",
+            )
         return make_head(resolve_object(spec.head), given, self.config(), seed)
 
     def test_config_round_trips(self) -> None:
@@ -272,12 +278,21 @@ class HeadConformance(DeclarationChecks):
         from zoo.composing import Composition
 
         head = self.head_entry()
-        architecture = registry().architectures.get(self.architecture)
+        name, values = self.architecture, dict(self.tiny)
+        if self.features:
+            from zoo.testing.stand_in import NAME, register_stand_in, stand_in_values
+
+            register_stand_in(self.features[0].modality)
+            name, values = NAME, stand_in_values(self.features)
+        elif not name:
+            fail(
+                f"{type(self).__name__} declares no features.",
+                "Set `features` to a tuple of FeatureSpecs, or `architecture` and `tiny` to a backbone that it fits.",
+            )
+        architecture = registry().architectures.get(name)
+        model_type = (*architecture.spec.model_types, architecture.spec.name)[0]
         config = resolve_object(architecture.spec.config).from_hub(
-            {
-                "model_type": (*architecture.spec.model_types, architecture.spec.name)[0],
-                **json.loads(json.dumps(dict(self.tiny))),
-            }
+            {"model_type": model_type, **json.loads(json.dumps(values))}
         )
         neck = None if self.neck is None else registry().necks.get(self.neck)
         requirements = head.spec.requirements if neck is None else (neck.spec.requires,)
@@ -325,11 +340,6 @@ class HeadConformance(DeclarationChecks):
         from zoo.testing.making_features import make_features, size_for
 
         specs = features_for(self.head_entry().spec, self.feature_specs())
-        if not specs:
-            fail(
-                f"'{self.head}' does not take what '{self.architecture}' gives.",
-                "Declare an architecture, and a neck where it needs one, that it fits.",
-            )
         size = size_for(specs)
         return make_features(specs, BATCH, size), self.target(BATCH, size)
 

@@ -43,7 +43,7 @@ class TaskConformance(DeclarationChecks):
             claims = [
                 other.full_name
                 for other in registry().tasks
-                if name in (other.spec.name, *other.spec.aliases) and other is not entry
+                if name in (other.spec.name, *other.spec.aliases) and other.full_name != entry.full_name
             ]
             if claims:
                 fail(
