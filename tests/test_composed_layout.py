@@ -28,6 +28,8 @@ TINY = {
     "window_size": 2,
 }
 
+STAGES = ["stage1", "stage2", "stage3", "stage4"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class DenseConfig(TypedConfig):
@@ -264,6 +266,16 @@ def test_another_head_for_the_task_gets_the_labels_and_the_trained_neck(tmp_path
     assert model.head.config.labels == ("sky", "sea", "sand")
     assert model.neck.norms[0].weight.eq(3).all()
     assert all(name.startswith("head.") for name in model.origin.report.untrained)
+
+
+def test_labels_that_are_given_stand_in_for_the_checkpoints(tmp_path):
+    """Of which the other head may not tell so many apart: by default 255 means that a pixel has none."""
+    names = [str(number) for number in range(300)]
+    head = {"model_type": "upernet", "backbone_config": {**TINY, "out_features": STAGES}, "loss_ignore_index": -100}
+    zoo.save(zoo.create({**head, "hidden_size": 4, "auxiliary_channels": 4}, labels=names), tmp_path)
+    with pytest.raises(zoo.ConfigError, match="255"):
+        zoo.load(tmp_path, head="fpn", init_head=True)
+    assert zoo.load(tmp_path, head="fpn", init_head=True, num_labels=5)[0].head.config.labels[-1] == "LABEL_4"
 
 
 def test_another_neck_leaves_the_head_what_it_is(tmp_path):

@@ -97,11 +97,13 @@ def compose(stored: Composition, request: Request) -> Composition:
         request.refuse_for("task=None" if task is None else f"the task '{task.spec.name}'")
         return Composition(architecture=stored.architecture, config=stored.config, task=task)
     neck = None if request.neck is None else registry().necks.get(request.neck)
-    if stored.task is task:
-        chosen = _of_the_same_task(stored, task, neck, head)
-    else:
-        chosen = _fresh(stored, task, neck, head)
-    return _labelled(chosen, label_names(request.labels, request.num_labels))
+    labels = label_names(request.labels, request.num_labels)
+    if stored.task is not task:
+        return _labelled(_fresh(stored, task, neck, head), labels)
+    chosen = _of_the_same_task(stored, task, neck, head)
+    if labels is None and hasattr(chosen.head_config, "labels"):
+        labels = getattr(stored.head_config, "labels", None)
+    return _labelled(chosen, labels)
 
 
 def _task(stored: Composition, name: str | None, head: Entry[HeadSpec] | None) -> Entry[TaskSpec] | None:
@@ -131,27 +133,21 @@ def _labelled(chosen: Composition, labels: tuple[str, ...] | None) -> Compositio
 def _of_the_same_task(
     stored: Composition, task: Entry[TaskSpec], neck: Entry[NeckSpec] | None, head: Entry[HeadSpec] | None
 ) -> Composition:
-    """The head and the neck that are there, unless others were named; another head gets the labels of the one that is
-    there, and its neck where it fits.
-    """
+    """The head and the neck that are there, unless others were named; the neck stays for another head that it fits."""
     assert stored.head is not None
-    other_neck = neck is not None and neck is not stored.neck
-    if head is None or head is stored.head:
-        if not other_neck:
-            return stored
-        return replace(_fresh(stored, task, neck, stored.head), head_config=stored.head_config)
-    if not other_neck and stored.neck is not None and (neck is not None or _through_stored_neck(stored, head)):
-        chosen = _fresh(stored, task, stored.neck, head, stored.neck_config)
-    else:
-        chosen = _fresh(stored, task, neck, head)
-    if not hasattr(chosen.head_config, "labels"):
-        return chosen
-    return _labelled(chosen, getattr(stored.head_config, "labels", None))
+    head = head or stored.head
+    if neck is None and (head is stored.head or _through_stored_neck(stored, head)):
+        neck = stored.neck
+    if head is stored.head and neck is stored.neck:
+        return stored
+    chosen = _fresh(stored, task, neck, head, stored.neck_config if neck is stored.neck else None)
+    return chosen if head is not stored.head else replace(chosen, head_config=stored.head_config)
 
 
 def _through_stored_neck(stored: Composition, head: Entry[HeadSpec]) -> bool:
     """Whether what the checkpoint's neck gives serves a head."""
-    assert stored.neck is not None
+    if stored.neck is None:
+        return False
     given = features_after(stored.neck.spec, stored.neck_config, stored.config.feature_specs())
     return served(head.spec.requirements, given) is not None
 
