@@ -26,5 +26,5 @@ def by_rows(network: Callable[[Tensor], Tensor], x: Tensor, hidden: int) -> Tens
     rows = x.numel() // max(x.shape[-1], 1)
     if rows * hidden < LARGE or x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
         return network(x)
-    parts = x.reshape(rows, x.shape[-1]).split(max(AT_A_TIME // hidden, 1))
+    parts = torch.split(x.reshape(rows, x.shape[-1]), max(AT_A_TIME // hidden, 1))
     return torch.cat([network(part) for part in parts]).view(*x.shape[:-1], -1)
