@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -35,8 +37,9 @@ class PluginManager:
     """The plugins among some entry points, each loaded or known to have failed.
 
     pluggy's own loading of entry points stops at the first broken plugin and drops the second of two with one name.
-    So they are loaded here one by one, under "distribution:name"; a plugin that raises or breaks the contract is taken
-    out again as a whole, and the others never notice.
+    So they are loaded here one by one, under "distribution:name"; nothing is used of a plugin that raises or breaks the
+    contract, and the others never notice. pluggy holds a plugin only while it is asked: what it does for each grows
+    with how many it holds.
     """
 
     def __init__(self, entry_points: Iterable[EntryPoint], settings: PluginSettings | None = None) -> None:
@@ -45,6 +48,8 @@ class PluginManager:
         self._pluggy = pluggy.PluginManager(hooks.PROJECT)
         self._pluggy.add_hookspecs(hooks)
         self._infos: list[PluginInfo] = []
+        self._names: set[str] = set()
+        self._loaded: dict[int, tuple[object, str]] = {}  # by identity, which is a plugin's own while it is held
         self._entries: dict[str, list[Entry[Spec]]] = {kind: [] for kind in hooks.SPEC_TYPES}
         for entry_point in entry_points:
             self._load(entry_point, settings)
@@ -75,7 +80,9 @@ class PluginManager:
             return
         started = time.perf_counter()
         try:
-            manifest, contributions = self._ask(entry_point)
+            # What a plugin prints is no part of what this process has to say.
+            with contextlib.redirect_stdout(sys.stderr):
+                manifest, contributions = self._ask(entry_point)
         except PluginError as error:
             if not settings.strict:
                 logger.warning("The plugin %s %s is not used: %s", info.name, info.version, error)
@@ -91,18 +98,19 @@ class PluginManager:
         self._infos.append(info._replace(load_seconds=time.perf_counter() - started))
 
     def _ask(self, entry_point: EntryPoint) -> tuple[Manifest, dict[str, list[Spec]]]:
-        """What a plugin contributes. Raises PluginError, having undone its registration, for whatever goes wrong."""
+        """What a plugin contributes. Raises PluginError for whatever goes wrong."""
         name = entry_point.full_name
-        if any(info.name == name for info in self._infos):
+        if name in self._names:
             raise PluginError(
                 f"The entry point {entry_point.name!r} is declared twice in {entry_point.source}.",
                 hint=blame(entry_point),
             )
+        self._names.add(name)
         plugin = _import(entry_point)
-        registered_as = self._pluggy.get_name(plugin)
-        if registered_as is not None:
+        _, loaded_as = self._loaded.get(id(plugin), (None, None))
+        if loaded_as is not None:
             raise PluginError(
-                f"Its entry point leads to {entry_point.target}, which is the plugin {registered_as} already.",
+                f"Its entry point leads to {entry_point.target}, which is the plugin {loaded_as} already.",
                 hint="Two distributions that hold the same package overwrite each other: uninstall one of them.",
             )
         # Before pluggy sees the plugin: hooks and arguments of a newer contract would be errors that hide the reason.
@@ -111,11 +119,12 @@ class PluginManager:
         check_api_version(entry_point, manifest)
         try:
             self._register(plugin, entry_point)
-            return manifest, checked_specs(entry_point, self._implementations(plugin))
-        except PluginError:
+            contributions = checked_specs(entry_point, self._implementations(plugin))
+        finally:
             if self._pluggy.has_plugin(name):
                 self._pluggy.unregister(name=name)
-            raise
+        self._loaded[id(plugin)] = plugin, name
+        return manifest, contributions
 
     def _register(self, plugin: object, entry_point: EntryPoint) -> None:
         try:
