@@ -47,13 +47,20 @@ class Environment:
 
     def run(self, program: str, *arguments: str | Path, cwd: Path | None = None, fails: bool = False) -> str:
         """Run a program of the environment and return what it prints. fails: whether it is expected to."""
+        return self._run([str(self.scripts / program), *map(str, arguments)], cwd, fails)
+
+    def run_shell(self, script: str, *, cwd: Path) -> str:
+        """Run a script for the shell, in which the environment is active."""
+        return self._run(["/bin/sh", "-c", script], cwd, False)
+
+    def _run(self, command: list[str], cwd: Path | None, fails: bool) -> str:
         inherited = {
             key: value
             for key, value in os.environ.items()
             if not key.startswith(("PYTHON", "ZOO_", "COVERAGE", "PIP_"))
         }
         process = subprocess.run(
-            [str(self.scripts / program), *map(str, arguments)],
+            command,
             env={
                 **inherited,
                 "PATH": f"{self.scripts}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -71,5 +78,5 @@ class Environment:
             encoding="utf-8",
             check=False,
         )
-        assert (process.returncode != 0) == fails, f"{program} {arguments}:\n{process.stdout}\n{process.stderr}"
+        assert (process.returncode != 0) == fails, f"{command}:\n{process.stdout}\n{process.stderr}"
         return process.stdout
