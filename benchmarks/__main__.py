@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.table import Row, interleaved, render, write
+from benchmarks.table import Row, compile_all, interleaved, render, write
 
 LOAD_ZOO = "import zoo; zoo.load({path!r})"
 LOAD_TRANSFORMERS = (
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="how many tokens are decoded (default 64)")
     arguments = parser.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    compile_all()
     with tempfile.TemporaryDirectory() as folder:
         path = make_model(Path(folder))
         rows = [

@@ -19,8 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- begin checkpoints -->", "<!-- end checkpoints -->"
+from benchmarks.table import Row, compile_all, render, write
 
 # The types and shapes of a language model.
 MAKE_MODEL = """
@@ -82,18 +81,6 @@ class Run:
     printed: float | None = None
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table. bar: what the ratio or the value is to be; met: whether it is."""
-
-    what: str
-    zoo: str
-    peer: str
-    ratio: str
-    bar: str
-    met: bool | None
-
-
 def main() -> None:
     """Run everything and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -113,10 +100,10 @@ def main() -> None:
             inspecting(folder, arguments.rounds),
             *growth(folder),
         ]
-    table = render(rows, arguments.rounds, arguments.size)
+    table = render(title(arguments.rounds, arguments.size), rows)
     print(table)
     if not arguments.keep:
-        write(table)
+        write("checkpoints", table)
 
 
 def copying(folder: Path, size: int, rounds: int) -> list[Row]:
@@ -334,15 +321,6 @@ def sparse(path: Path, size: int, tensors: int) -> None:
         file.truncate(8 + len(text) + each * tensors)
 
 
-def compile_all() -> None:
-    """Compile zoo's modules, as pip does with what it installs, the libraries among it. A checkout that runs in place
-    where PYTHONDONTWRITEBYTECODE is set would compile them at each start.
-    """
-    root = Path(__file__).resolve().parent.parent
-    folders = [str(root / name) for name in ("zoo", "tools", "plugins")]
-    subprocess.run([sys.executable, "-m", "compileall", "-q", *folders], check=True)
-
-
 def python(code: str) -> None:
     """Run code in a process of its own."""
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -363,29 +341,16 @@ def need(folder: Path, size: int) -> None:
         raise SystemExit(f"{folder}: {size / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
 
 
-def render(rows: Sequence[Row], rounds: int, size: float) -> str:
-    """The table in Markdown, with what it was measured on."""
+def title(rounds: int, size: float) -> str:
+    """What it was measured on."""
     import platform
     from importlib.metadata import version
 
-    lines = [
+    return (
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {version('torch')}, "
         f"safetensors {version('safetensors')}, huggingface_hub {version('huggingface_hub')}; "
-        f"a checkpoint of {size} GB, medians of {rounds} rounds, warm caches; {time.strftime('%Y-%m-%d')}",
-        "",
-        "| what | zoo | peer | ratio | bar | met |",
-        "|---|---|---|---|---|---|",
-    ]
-    words = {True: "yes", False: "**no**", None: ""}
-    lines += [f"| {row.what} | {row.zoo} | {row.peer} | {row.ratio} | {row.bar} | {words[row.met]} |" for row in rows]
-    return "\n".join(lines)
-
-
-def write(table: str) -> None:
-    """Put the table between its markers in benchmarks/README.md."""
-    text = README.read_text()
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+        f"a checkpoint of {size} GB, medians of {rounds} rounds, warm caches; {time.strftime('%Y-%m-%d')}"
+    )
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Row", "in_turns", "interleaved", "render", "write"]
+__all__ = ["Row", "compile_all", "in_turns", "interleaved", "render", "write"]
 
 README = Path(__file__).with_name("README.md")
 MET = {True: "yes", False: "**no**", None: "-"}
@@ -59,3 +61,12 @@ def write(name: str, table: str) -> None:
     text = README.read_text(encoding="utf-8")
     before, after = text.split(begin)[0], text.split(end)[1]
     README.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
+
+
+def compile_all() -> None:
+    """Compile zoo's modules, as pip does with what it installs, the libraries among it. A checkout that runs in place
+    where PYTHONDONTWRITEBYTECODE is set would compile them at each start.
+    """
+    root = Path(__file__).resolve().parent.parent
+    folders = [str(root / name) for name in ("zoo", "tools", "plugins")]
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *folders], check=True)
