@@ -65,6 +65,7 @@ class Environment:
                 **inherited,
                 "PATH": f"{self.scripts}{os.pathsep}{os.environ.get('PATH', '')}",
                 "PYTHONUTF8": "1",
+                "OMP_NUM_THREADS": "1",  # tiny models: threads would only wait for each other
                 # Nothing is fetched: not what is installed, and not what builds it.
                 "PIP_NO_INDEX": "1",
                 "PIP_NO_BUILD_ISOLATION": "0",  # pip reads a negative: 0 is no isolation

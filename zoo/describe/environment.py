@@ -33,6 +33,7 @@ _PACKAGES = (
     "rich",
 )
 _VARIABLES = (
+    "ZOO_CONFIG_HOME",
     "ZOO_LOG",
     "ZOO_PLUGINS",
     "ZOO_PREFER",
