@@ -35,11 +35,8 @@ class SegmentationHeadConformance(HeadConformance):
 
 
 class TestUperNet(SegmentationHeadConformance):
-    head = "upernet"
-    head_config = UPERNET
+    """With the norms that the Hub's directories have before it."""
 
-
-class TestUperNetAfterNorms(SegmentationHeadConformance):
     head = "upernet"
     head_config = UPERNET
     neck = "stage-norms"
