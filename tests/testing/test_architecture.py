@@ -201,9 +201,14 @@ IMAGE = {
         "unpickles: pickle.loads(...), the global zoo_patches.config.PatchesConfig",
     ),
     "forward makes a tensor in float32": (
-        (MODEL, RAMP, "        x = x + torch.ones(x.shape[-1])\n"),
+        (MODEL, RAMP, "        x = x + torch.ones(x.shape[-1], device=x.device)\n"),
         {"test_forward_takes_any_floating_dtype"},
         "In torch.bfloat16: ",
+    ),
+    "forward makes a tensor on the CPU": (
+        (MODEL, RAMP, "        x = x + torch.ones(x.shape[-1], dtype=x.dtype)\n"),
+        {"test_forward_follows_the_device"},
+        "Keep tensors that forward needs in buffers",
     ),
     "a call leaves something behind": (
         (
