@@ -200,3 +200,6 @@ def test_its_own_tests_are_counted_with_what_they_report(zoo_process, fake_plugi
     assert report["summary"].endswith("2 failed, 1 undeclared capability")
     tests.write_text("import zoo.testing, unheard_of  # Conformance")
     assert "unheard_of" in zoo_process("plugin", "check", "zoo-good", "--tests", str(tests)).stdout
+    tests.write_text("import os\nos._exit(5)")
+    process = zoo_process("plugin", "check", "zoo-good", "--tests", str(tests))
+    assert process.returncode == 1 and "failed: its own tests can be run" in process.stdout

@@ -1,13 +1,12 @@
-"""The tutorial, followed to the letter in an empty directory."""
+"""The guides of plugins: the tutorial is followed to the letter in an empty directory."""
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
-
-pytestmark = pytest.mark.slow
 
 DOCS = Path(__file__).parents[2] / "docs" / "plugins"
 
@@ -22,6 +21,7 @@ def commands(page):
     return [line.removeprefix("$ ") for line in lines]
 
 
+@pytest.mark.slow
 def test_its_end_is_a_plugin_that_passes_its_tests_and_a_wheel(outside, tmp_path):
     printed = outside.run_shell(" && ".join(commands("tutorial.md")), cwd=tmp_path)
     package = tmp_path / "zoo-mynet"
@@ -35,3 +35,11 @@ def test_its_end_is_a_plugin_that_passes_its_tests_and_a_wheel(outside, tmp_path
     printed = outside.run_shell(" && ".join(commands("external.md")), cwd=tmp_path)
     assert "zoo-mynet is disabled" in printed and "zoo-mynet:mynet\t0.1.0\t-\tdisabled" in printed
     assert "zoo-mynet is enabled" in printed
+
+
+def test_what_is_said_to_be_public_is_there():
+    text = (DOCS / "external.md").read_text(encoding="utf-8")
+    modules = re.findall(r"`(zoo[a-z_.]*)`", "".join(re.findall(r"^\| (`zoo[^|]*)\|", text, re.M)))
+    assert "zoo.spec" in modules and "zoo.testing" in modules
+    for name in modules:
+        importlib.import_module(name)

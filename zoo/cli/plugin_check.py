@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from zoo.checking import Report, check_declared, conformance_files, run_own_tests
+from zoo.checking import Report, Result, check_declared, conformance_files, run_own_tests
 from zoo.cli.output import json_option, json_text, print_json
-from zoo.cli.text import escaped_lines
+from zoo.cli.text import escaped, escaped_lines
 from zoo.describe import Description
 from zoo.errors import NameNotFound, PluginError
 from zoo.plugins import PluginInfo, plugins
@@ -104,15 +104,18 @@ def _report(distribution: str, infos: Sequence[PluginInfo], tests: Sequence[Path
     results = list(check_declared(distribution, infos))
     undeclared: list[str] = []
     if tests and all(info.loaded for info in infos):
-        of_tests, undeclared = run_own_tests(tests)
-        results += of_tests
+        try:
+            of_tests, undeclared = run_own_tests(tests)
+            results += of_tests
+        except PluginError as error:  # no pytest, or one of its tests ended it
+            results.append(Result("its own tests can be run", "failed", str(error)))
     return Report(distribution, infos[0].version, tuple(results), tuple(undeclared), tuple(map(str, tests)))
 
 
 def _tell(report: Report, verbose: bool, no_tests: bool) -> None:
     for result in report.results:
         if result.outcome == "failed" or verbose:
-            click.echo(f"{result.outcome}: {result.name}")
+            click.echo(f"{result.outcome}: {escaped(result.name)}")
             if result.message:
                 click.echo("\n".join(f"    {line}" for line in escaped_lines(result.message).splitlines()))
     for sentence in report.undeclared:
