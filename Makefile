@@ -34,9 +34,10 @@ demo: $(STAMP) ## Talk with a real language model of 135M parameters
 	@$(BIN)/python examples/demo.py
 
 # Status 3: the package index is out of reach. The tests on real weights are then skipped, and say so.
+# One worker for each core, each with one thread: more would only wait for each other.
 test: $(STAMP) ## Run all tests
 	@$(BIN)/python tools/fetch_packages.py || test $$? -eq 3
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
 
 check: $(STAMP) ## Check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
