@@ -43,7 +43,8 @@ class Block(nn.Module):
         x_bhwd = self.project(F.gelu(self.expand(x_bhwd)))
         if self.scale is not None:
             x_bhwd = x_bhwd * self.scale
-        return x_bdhw + self.drop_path(x_bhwd.permute(0, 3, 1, 2))
+        branch: Tensor = self.drop_path(x_bhwd.permute(0, 3, 1, 2))
+        return x_bdhw + branch
 
 
 class Stage(nn.Module):
@@ -104,6 +105,7 @@ class ConvNext(Model):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=self.config.initializer_range, generator=generator)
+                assert module.bias is not None
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.LayerNorm):
                 nn.init.ones_(module.weight)
