@@ -115,6 +115,8 @@ def test_features_are_saved_by_their_names(tmp_path):
         features.save(tmp_path / "photo.png")
     with pytest.raises(zoo.ZooError, match=r"photo\.npz can't be written: No such file"):
         features.save(tmp_path / "no" / "photo.npz")
+    features.save(tmp_path / "LARGE.NPZ")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["LARGE.NPZ", "photo.npz"]
 
 
 @pytest.mark.parametrize(

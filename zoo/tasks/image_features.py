@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.checkpoint.output import saving_errors
+from zoo.checkpoint.whole_file import whole_file
 from zoo.errors import InvalidInput, SaveError
 from zoo.interfaces.features import Features
 from zoo.interfaces.model import Model
@@ -59,13 +59,15 @@ class ImageFeatures:
         return [(name, " x ".join(map(str, array.shape))) for name, array in self.arrays.items()]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the arrays, by their names, into a .npz file, which `numpy.load` reads."""
+        """Write the arrays, by their names, into a .npz file, which `numpy.load` reads. An earlier file of this
+        name is replaced when the new one is complete.
+        """
         target = Path(path)
         if target.suffix.lower() != SUFFIX:
             raise SaveError(f"{target}: features are saved in a file that ends in {SUFFIX}.")
         arrays: dict[str, Any] = self.arrays  # the stub takes a parameter of another type for any name
-        with saving_errors(f"{target} can't be written"):
-            np.savez(target, **arrays)
+        with whole_file(target) as file:  # to a name that does not end in lower case, numpy would append .npz
+            np.savez(file, **arrays)
 
 
 class ImageFeaturePipeline:

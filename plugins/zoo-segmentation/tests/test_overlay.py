@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -111,6 +113,7 @@ def test_some_colours_may_be_named_by_label_or_id():
         ([(0, 0, 256)] * 3, "from 0 to 255"),
         ([(0, 0)] * 3, "from 0 to 255"),
         ([(0.5, 0, 0)] * 3, "from 0 to 255"),
+        ([("0", "0", "0")] * 3, "from 0 to 255"),
         ("red", "colours in a list"),
     ],
 )
@@ -166,6 +169,27 @@ def test_what_can_not_be_saved_is_refused(result, tmp_path, name, options, messa
     with pytest.raises(zoo.ZooError, match=message):
         result.save(tmp_path / name, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_that_is_too_large_for_its_format_is_refused(tmp_path):
+    wide = Image.new("RGB", (16_384, 1))
+    result = segmentation(np.zeros((1, 16_384), dtype=np.uint8), wide)
+    with pytest.raises(zoo.SaveError, match=r"out\.webp: a picture of 16384 x 1 pixels can't be written as WEBP"):
+        result.save(tmp_path / "out.webp", legend=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_whose_writing_fails_leaves_the_earlier_one(monkeypatch, result, tmp_path):
+    (tmp_path / "out.png").write_bytes(b"earlier")
+
+    def fail(*_: object) -> None:
+        assert (tmp_path / "out.png").read_bytes() == b"earlier"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(zoo.SaveError, match=r"out\.png can't be written: No space left"):
+        result.save(tmp_path / "out.png")
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("out.png", b"earlier")]
 
 
 def test_the_image_itself_is_never_replaced(result, image, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,6 @@ def _rgb(colour: object) -> tuple[int, ...]:
         except ValueError as error:
             raise InvalidInput(f"palette: {colour!r} is no colour that Pillow knows.") from error
     values = list(colour) if isinstance(colour, (Sequence, np.ndarray)) else []
-    if len(values) != 3 or not all(0 <= value <= 255 and value == int(value) for value in values):
+    if len(values) != 3 or not all(isinstance(value, Real) and value in range(256) for value in values):
         raise InvalidInput(f"palette: red, green and blue from 0 to 255 were expected, found {shown(colour)}.")
     return tuple(int(value) for value in values)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from zoo.checkpoint.output import saving_errors
+from zoo.checkpoint.whole_file import whole_file
 from zoo.errors import InvalidInput, SaveError
 from zoo.preprocess.image_reading import ImageInput, read_image
 from zoo_segmentation.overlay import coloured, with_legend
@@ -111,8 +111,9 @@ class Segmentation:
     ) -> None:
         """Write a picture: the overlay or, with overlay=False, the label map as a PNG whose values are the ids.
 
-        The ending of the path says the format. Raises SaveError for an ending that says none, for a file that can't be
-        written, and for that of the image itself, which is never replaced.
+        The ending of the path says the format. An earlier file of this name is replaced when the new one is complete.
+        Raises SaveError for an ending that says no format, for a picture that is too large for its format, for a file
+        that can't be written, and for that of the image itself, which is never replaced.
         """
         target = Path(path)
         suffixes = FILE_SUFFIXES if overlay else (".png",)
@@ -123,9 +124,14 @@ class Segmentation:
             raise SaveError(f"{target} is the image itself, which is not replaced.", hint="Save elsewhere.")
         picture = self.overlay(alpha, palette, legend) if overlay else self.label_image(palette)
         content = BytesIO()
-        picture.save(content, Image.registered_extensions()[target.suffix.lower()])
-        with saving_errors(f"{target} can't be written"):
-            target.write_bytes(content.getbuffer())
+        kind = Image.registered_extensions()[target.suffix.lower()]
+        try:
+            picture.save(content, kind)
+        except (OSError, ValueError) as error:
+            size = f"{picture.width} x {picture.height} pixels"
+            raise SaveError(f"{target}: a picture of {size} can't be written as {kind}: {error}.") from error
+        with whole_file(target) as file:
+            file.write(content.getbuffer())
 
     def _image(self) -> Image.Image:
         """The image in RGB, as a new one."""
