@@ -63,7 +63,9 @@ def decode(rle: RLE | dict[str, Any]) -> NDArray[np.bool_]:
     if not isinstance(size, Sequence) or len(size) != 2 or not all(type(each) is int and each >= 0 for each in size):
         raise InvalidInput(f"size: height and width were expected, found {shown(size)}.")
     height, width = size
-    if height * width > MAX_PIXELS or (counts < 0).any() or counts.sum() != height * width:
+    pixels = height * width
+    # Each by itself as well as their sum, which could overflow.
+    if pixels > MAX_PIXELS or ((counts < 0) | (counts > pixels)).any() or counts.sum() != pixels:
         raise InvalidInput(
             f"Run lengths of {height} x {width} pixels were expected, found {len(counts)} that add up to "
             f"{counts.sum()}."
@@ -102,8 +104,10 @@ def _characters(numbers: Counts) -> str:
 
 def _read(counts: object) -> Counts:
     if isinstance(counts, Sequence) and not isinstance(counts, (str, bytes)):
-        return np.asarray(counts, dtype=np.int64)
-    content = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
+        if not all(isinstance(each, (int, np.integer)) and 0 <= each <= MAX_PIXELS for each in counts):
+            raise InvalidInput(f"counts: numbers of pixels, up to {MAX_PIXELS}, were expected, found {shown(counts)}.")
+        return np.array(counts, dtype=np.int64)
+    content = counts.encode("utf-8", "surrogatepass") if isinstance(counts, str) else counts
     if not isinstance(content, bytes):
         raise InvalidInput(f"counts: a text or a list of numbers was expected, found {shown(counts)}.")
     characters = np.frombuffer(content, dtype=np.uint8).astype(np.int64) - _ZERO
