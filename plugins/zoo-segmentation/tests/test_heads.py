@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from zoo.interfaces import FeatureSpec
 from zoo.interfaces.features import Features
@@ -114,6 +115,49 @@ def test_maps_are_convolved_as_if_resized_and_put_side_by_side(sizes):
         strict=True,
     ):
         torch.testing.assert_close(grad, other)
+
+
+class Adapted(nn.Module):
+    """A convolution with a low-rank one beside it, as adapters put it in the place of the one that was trained."""
+
+    def __init__(self, base: nn.Conv2d) -> None:
+        super().__init__()
+        self.base = base
+        self.low = nn.Conv2d(base.in_channels, 2, 3, padding=1, bias=False)
+        self.high = nn.Conv2d(2, base.out_channels, 1, bias=False)
+
+    @property
+    def weight(self):
+        return self.base.weight
+
+    def forward(self, x):
+        return self.base(x) + self.high(self.low(x))
+
+
+def _adapted(block):
+    block.conv = Adapted(block.conv)
+
+
+def _doubled_by_a_hook(block):
+    block.conv.register_forward_hook(lambda module, inputs, output: 2 * output)
+
+
+def _replaced_in_place(block):
+    before = block.conv.forward
+    block.conv.forward = lambda x: 3 * before(x)  # as offloading does it
+
+
+@pytest.mark.parametrize("change", [_adapted, _doubled_by_a_hook, _replaced_in_place])
+def test_what_is_put_in_the_place_of_a_joint_convolution_is_asked(change):
+    torch.manual_seed(0)
+    block = JointConvBlock((3, 2), 5).eval()
+    maps = [torch.randn(2, 3, 8, 8), torch.randn(2, 2, 4, 4)]
+    plain = block(maps)
+    change(block)
+    side_by_side = torch.cat([maps[0], F.interpolate(maps[1], (8, 8), mode="bilinear", align_corners=False)], dim=1)
+    expected = block.norm(block.conv(side_by_side)).relu()
+    torch.testing.assert_close(block(maps), expected)
+    assert not torch.allclose(expected, plain, atol=1e-3)
 
 
 def test_stage_norms_normalise_the_channels_of_each_position():

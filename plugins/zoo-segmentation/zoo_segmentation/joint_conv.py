@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from zoo_segmentation.blocks import ConvBlock
+from zoo_segmentation.blocks import ConvBlock, resize
 
 __all__ = ["JointConvBlock"]
 
@@ -33,11 +33,22 @@ class JointConvBlock(ConvBlock):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:  # type: ignore[override]
         """maps: (b, in_channels, h, w) each, of any sizes -> (b, channels, h, w) of the first."""
         first, *others = maps
+        if not _is_plain(self.conv):
+            resized = [resize(other, first.shape[-2:]) for other in others]
+            return super().forward(torch.cat([first, *resized], dim=1))
         kernel, *kernels = self.conv.weight.split_with_sizes(self.in_channels, dim=1)
         joined = F.conv2d(first, kernel, padding=1)
         for other, its_kernel in zip(others, kernels, strict=True):
             joined = _add_resized(joined, other, its_kernel)
         return self.activate(joined)
+
+
+def _is_plain(conv: nn.Module) -> bool:
+    """Whether the weight is all that the module is. What adapters, quantisers, parametrizations and FSDP put in its
+    place is of another class, and hooks, pruning's among them, and offloading expect to be called.
+    """
+    hooked = conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks or conv._backward_pre_hooks
+    return type(conv) is nn.Conv2d and not hooked and "forward" not in conv.__dict__
 
 
 def _add_resized(joined: Tensor, small: Tensor, kernel: Tensor) -> Tensor:
