@@ -31,7 +31,7 @@ def result_text(result: Any, source: str | None = None) -> str:
         before = () if source is None else (source,)
         return "\n".join("\t".join(escaped(str(cell)) for cell in (*before, *row)) for row in rows)
     if _is_list(result) and result and all(hasattr(item, "label") and hasattr(item, "score") for item in result):
-        return "\t".join(f"{without_controls(str(item.label))}\t{item.score:.4f}" for item in result)
+        return "\t".join(f"{escaped(str(item.label))}\t{item.score:.4f}" for item in result)
     return json_text(to_json(result))
 
 

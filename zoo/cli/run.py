@@ -16,7 +16,7 @@ from zoo.cli.inputs import batched, read_inputs
 from zoo.cli.output import has_colours, is_terminal, json_text
 from zoo.cli.progress import progress_bar
 from zoo.cli.results import result_fields, result_text
-from zoo.cli.settings import check_settings, generation_options, given, loading_options
+from zoo.cli.settings import check_settings, generation_options, given, keywords, loading_options
 from zoo.cli.task_options import TaskCommand, pipeline_class
 from zoo.cli.text import without_controls
 from zoo.registry import registry
@@ -142,7 +142,9 @@ def _run_streaming(pipeline: Any, items: Iterable[str], settings: Mapping[str, A
 def _results(
     pipeline: Any, items: Iterable[str], settings: Mapping[str, Any], batch_size: int
 ) -> Iterator[tuple[str, Any]]:
-    """Each input with its result."""
+    """Each input with its result. batch_size: of a pipeline that makes batches itself, also what it is told."""
+    if "batch_size" in keywords(pipeline):
+        settings = {"batch_size": batch_size, **settings}
     for batch in batched(items, batch_size):
         yield from zip(batch, pipeline(batch, **settings), strict=True)
 
