@@ -24,6 +24,7 @@ from zoo.interfaces.head import Head
 from zoo.interfaces.model import Model
 from zoo.interfaces.task_model import ComposedTaskModel
 from zoo.preprocess.image import ImagePreprocessor
+from zoo.tasks.image_batches import model_inputs
 from zoo_segmentation import pipeline as module
 from zoo_segmentation import rle, sliding_window
 from zoo_segmentation.config import SegmentationHeadConfig
@@ -268,6 +269,7 @@ def test_what_is_no_image_is_refused(image, message, options):
         ([], {"batch_size": 0}, "batch_size: expected a whole number above 0"),
         ([], {"window": 0}, "window: a number of pixels"),
         ([], {"window": 4, "overlap": 1.5}, "overlap: a part of the window"),
+        ([], {"window": (4, 8), "overlap": 4}, "a number of pixels below its height and width"),
         ([], {"overlap": "half"}, "overlap: a part of the window"),
         ([], {"blend": "linear"}, "blend: 'gaussian' or 'uniform'"),
         (7, {}, "An image or several"),
@@ -277,6 +279,16 @@ def test_what_is_no_image_is_refused(image, message, options):
 def test_what_is_called_wrongly_is_refused(inputs, options, message):
     with pytest.raises(zoo.InvalidInput, match=message):
         pipeline()(inputs, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"window": 4}])
+@pytest.mark.parametrize("weight", [torch.nan, torch.inf])
+def test_scores_that_say_nothing_are_no_class(options, weight):
+    pipe = pipeline()
+    with torch.no_grad():
+        pipe.model.head.mix.weight[1] = weight
+    with pytest.raises(zoo.InvalidInput, match="scores that are NaN or infinite"):
+        pipe(photo(8, 12), **options)
 
 
 def test_without_a_preprocessor_a_choice_is_asked_for():
@@ -336,6 +348,22 @@ def test_the_command_writes_the_picture_and_prints_the_classes(directory, tmp_pa
     said = json.loads(capsys.readouterr().out)
     assert said == {"input": "photo.png", "out": "overlay.png", **json.loads(json.dumps(expected.to_json()))}
     assert set(said["segments"][0]) == {"label", "id", "score", "area", "share", "rle"}
+
+
+@pytest.mark.parametrize(("options", "batches"), [((), [8, 4]), (("--batch-size=1",), [1] * 12)])
+def test_the_command_computes_as_many_windows_at_a_time_as_it_is_told(
+    directory, tmp_path, monkeypatch, options, batches
+):
+    Image.fromarray(photo(16, 192)).save(tmp_path / "photo.png")
+    found = []
+    monkeypatch.setattr(
+        module,
+        "model_inputs",
+        lambda model, prepare, items: found.append(len(items)) or model_inputs(model, prepare, items),
+    )
+    arguments = ["run", "segmentation", str(directory), str(tmp_path / "photo.png"), "--device", "cpu"]
+    assert main([*arguments, "--window", "16", "--overlap", "0", *options]) == 0
+    assert found == batches
 
 
 @pytest.mark.parametrize("option", ["--window=0", "--overlap=1.0", "--blend=linear"])

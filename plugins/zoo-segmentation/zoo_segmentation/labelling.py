@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.errors import InvalidInput
 from zoo.preprocess.image_geometry import Size
 from zoo.preprocess.image_reading import ImageInput
 from zoo_segmentation.result import Segment, Segmentation
@@ -30,9 +31,14 @@ class Labelling:
 
     def add(self, row: int, column: int, logits: Tensor) -> None:
         """logits: (rows, columns, classes) from this row and column on, -inf for all classes where there are none.
-        They are used up.
+        They are used up. Raises InvalidInput for scores that say nothing: NaN, or infinitely large.
         """
         top, labels = logits.max(dim=-1)
+        if not bool((top < torch.inf).all()):  # nor is NaN
+            raise InvalidInput(
+                "The model gives scores that are NaN or infinite, which no class can be taken from.",
+                hint="Numbers may have become too large for float16; load it with dtype='bfloat16' or 'float32'.",
+            )
         probabilities = logits.sub_(top[..., None]).exp_().sum(dim=-1).reciprocal_()  # of the likeliest, by softmax
         seen = (top > -torch.inf).cpu().numpy()
         found, weights = labels.cpu().numpy(), probabilities.cpu().numpy()

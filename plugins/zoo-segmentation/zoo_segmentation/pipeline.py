@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, overload
 
@@ -133,7 +134,7 @@ class ImageSegmentationPipeline:
     ) -> None:
         """Raise InvalidInput for settings that a call would refuse whatever the images are."""
         require_count("batch_size", batch_size)
-        overlap_pixels(overlap, min(window_size(window)) if window is not None else 1)
+        overlap_pixels(overlap, sys.maxsize if window is None else min(window_size(window)))
         if blend not in ("gaussian", "uniform"):
             raise InvalidInput(f"blend: 'gaussian' or 'uniform' was expected, found {shown(blend)}.")
 

@@ -45,14 +45,16 @@ def window_size(window: object) -> Size:
 
 
 def overlap_pixels(overlap: object, length: int) -> int:
-    """By how many pixels, at least, windows of this length overlap: a part of it below 1, or a number of pixels."""
+    """By how many pixels, at least, windows of this length overlap: a part of it below 1, or a number of pixels, which
+    is below the length.
+    """
     if type(overlap) is float and 0 <= overlap < 1:
         return min(round(overlap * length), length - 1)
-    if type(overlap) is int and overlap >= 0:
-        return min(overlap, length - 1)
+    if type(overlap) is int and 0 <= overlap < length:
+        return overlap
     raise InvalidInput(
-        f"overlap: a part of the window from 0.0 to below 1.0, or a number of pixels, was expected, "
-        f"found {shown(overlap)}."
+        "overlap: a part of the window from 0.0 to below 1.0, or a number of pixels below its height and width, was "
+        f"expected, found {shown(overlap)}."
     )
 
 
@@ -73,18 +75,19 @@ class Tiling:
         """Windows that overlap by so much or a little more. In a direction in which a window is larger than the image,
         there is one, of the image's length.
         """
-        height, width = min(window[0], image[0]), min(window[1], image[1])
         return cls(
             image=image,
-            window=(height, width),
-            tops=_firsts(image[0], height, overlap_pixels(overlap, height)),
-            lefts=_firsts(image[1], width, overlap_pixels(overlap, width)),
+            window=(min(window[0], image[0]), min(window[1], image[1])),
+            tops=_firsts(image[0], window[0], overlap_pixels(overlap, window[0])),
+            lefts=_firsts(image[1], window[1], overlap_pixels(overlap, window[1])),
         )
 
 
 def _firsts(length: int, window: int, overlap: int) -> tuple[int, ...]:
+    if length <= window:
+        return (0,)
     steps = math.ceil((length - window) / (window - overlap))
-    return tuple(index * (length - window) // steps for index in range(steps + 1)) if steps else (0,)
+    return tuple(index * (length - window) // steps for index in range(steps + 1))
 
 
 def blended(
