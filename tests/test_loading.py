@@ -774,3 +774,21 @@ def test_loading_does_not_import_torchs_compiler(directory):
     script = "import sys, zoo; zoo.load(sys.argv[1]); print('torch._dynamo' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", script, str(directory)], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_the_name_of_an_architecture_without_a_default_preset_means_its_default_configuration():
+    from zoo.registry import registry
+    from zoo.spec import ArchitectureSpec
+
+    architectures = registry().architectures
+    before = architectures.entries()
+    llama = architectures.get("llama").spec
+    fields = {name: getattr(llama, name) for name in ("config", "model", "modality", "default_task", "preprocessor")}
+    zoo.register(ArchitectureSpec(name="no-preset", **fields))
+    try:
+        model = zoo.create("no-preset", task=None, device="meta")
+        with pytest.raises(zoo.NameNotFound, match="no default preset"):
+            zoo.load("no-preset")
+    finally:
+        architectures.replace(before)
+    assert model.config == type(model.config)()

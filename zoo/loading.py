@@ -101,7 +101,7 @@ def create(
     """A model with random weights, the same ones for the same seed, whatever the device and dtype.
 
     config: an architecture's configuration, the contents of a config.json, a directory that holds one, or the name of
-    a preset or of an architecture (its default preset). The rest as in `load`.
+    a preset or of an architecture (its default preset, else its default configuration). The rest as in `load`.
     """
     request = Request(task=task, head=head, neck=neck, labels=labels, num_labels=num_labels)
     composition = compose(_stated(*_hub_config(config)), request)
@@ -235,6 +235,9 @@ def _hub_config_by_name(
     reference: str | os.PathLike[str],
 ) -> tuple[Mapping[str, Any], Entry[ArchitectureSpec] | None]:
     if isinstance(reference, str) and not is_reference(reference):
+        architecture = registry().architectures.find(reference)
+        if architecture is not None and architecture.spec.default_preset is None:
+            return {}, architecture
         preset = preset_of(reference)
         if preset is not None:
             return preset.spec.config, registry().architectures.meant_by(preset.distribution, preset.spec.architecture)
