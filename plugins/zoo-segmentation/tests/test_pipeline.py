@@ -225,6 +225,34 @@ def test_scores_at_a_stride_are_brought_to_the_pixels_of_their_window():
     np.testing.assert_array_equal(pipe(image, window=16).label_map, pipe(image).label_map)
 
 
+class Patches(Model):
+    """The mean colours of patches, as tokens are of them: what is beside whole ones is not seen."""
+
+    def __init__(self) -> None:
+        super().__init__(PatchesConfig())
+
+    def forward(self, pixel_values: Tensor) -> Features:
+        return Features(maps=(nn.functional.avg_pool2d(pixel_values, 4),))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchesConfig(TypedConfig):
+    def feature_specs(self) -> tuple[FeatureSpec, ...]:
+        return (FeatureSpec(name="tokens", channels=3, kind="tokens", modality="image", stride=4),)
+
+
+def test_all_of_a_window_is_seen_in_its_place_by_a_model_of_patches():
+    pipe = pipeline()
+    pipe.model = ComposedTaskModel(Patches(), pipe.model.head)
+    image = flag(14, 10)  # 3.5 by 2.5 patches
+    image[:, :4], image[:, 4:] = (0, 0, 255), (255, 0, 0)
+    image[8:] = (0, 255, 0)
+    result = pipe(image, window=64)
+    expected = np.where(np.arange(14) < 4, 2, 0) * np.ones((10, 1), dtype=int)
+    expected[8:] = 1
+    np.testing.assert_array_equal(result.label_map, expected)
+
+
 def test_windows_at_a_time_are_as_many_as_their_scores_have_room(monkeypatch):
     monkeypatch.setattr(module, "SCORE_BYTES", 2 * 4 * 4 * 3 * 4 + 1)
     pipe = pipeline()

@@ -177,13 +177,24 @@ class ImageSegmentationPipeline:
         """(windows, classes, height, width), in single precision."""
         height, width = size
         items = preprocessor([picture.crop((left, top, left + width, top + height)) for top, left in places])
-        logits = self.model(model_inputs(self.model, preprocessor, items)).logits.float()
-        if logits.shape[-2:] != size:
+        inputs = model_inputs(self.model, preprocessor, items)
+        patch = self._patch()
+        down, across = -height % patch, -width % patch
+        if down or across:
+            inputs["pixel_values"] = F.pad(inputs["pixel_values"], (0, across, 0, down), mode="replicate")
+        logits = self.model(inputs).logits.float()
+        whole = (height + down, width + across)
+        if logits.shape[-2:] != whole:
             logits = F.interpolate(
-                logits.contiguous(memory_format=torch.channels_last), size, mode="bilinear", align_corners=False
+                logits.contiguous(memory_format=torch.channels_last), whole, mode="bilinear", align_corners=False
             )
-        scores: Tensor = logits
+        scores: Tensor = logits[:, :, :height, :width]
         return scores
+
+    def _patch(self) -> int:
+        """What a side has to be a multiple of: models of tokens see nothing beside whole patches."""
+        specs = self.model.backbone.config.feature_specs()
+        return next((spec.stride for spec in specs if spec.kind == "tokens" and spec.stride is not None), 1)
 
 
 def _kept(image: ImageInput) -> ImageInput:
