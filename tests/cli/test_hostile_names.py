@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from zoo.cli import main
+
 HOSTILE = {
     "colour": "\x1b[31mred\x1b[0m",
     "title": "\x1b]0;owned\x07",
@@ -105,3 +107,11 @@ def test_a_file_whose_own_name_is_hostile(zoo_here, tmp_path):
         assert finished.exit_code == 0 and "\x1b" not in finished.stdout
         assert "<script" not in page.read_text(encoding="utf-8")
         assert len([line for line in finished.stdout.splitlines() if line.startswith("file\t")]) == 1
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+def test_in_what_is_said_about_a_wrong_call(name, capsys):
+    assert main(["run", "image-feature-extraction", "no such model", "photo.png", "--out", f"{name}.txt"]) == 2
+    said = capsys.readouterr().err
+    assert "Error: --out: " in said
+    assert not ACTING.search(said)

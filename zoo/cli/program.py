@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except click.ClickException as error:
+        error.message = escaped_lines(error.message)  # names of files may be strangers'
         error.show()
         return error.exit_code
     except BrokenPipeError:
