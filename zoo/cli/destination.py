@@ -35,14 +35,14 @@ def destinations(out: str, inputs: Sequence[str], suffixes: Sequence[str]) -> li
 def _destination(out: str, item: str, count: int, suffix: str) -> Path:
     if PLACE in out:
         return Path(out.replace(PLACE, Path(item).stem))
-    if out.endswith(("/", os.sep)) or Path(out).is_dir():
+    if out.endswith(("/", os.sep)) or os.path.isdir(out):
         return Path(out, Path(item).stem + suffix)
     if count > 1:
         raise click.UsageError(
             f"--out: {out} is one file for {count} inputs; give a directory, one that is there or ends in {os.sep}, "
             f"or a name with {PLACE} in it."
         )
-    if not Path(out).absolute().parent.is_dir():
+    if not os.path.isdir(Path(out).absolute().parent):
         raise click.UsageError(f"--out: there is no directory {Path(out).parent}.")
     return Path(out)
 
