@@ -13,7 +13,6 @@ from zoo_segmentation.stage_norms_config import StageNormsConfig
     ("config", "values", "field", "said"),
     [
         (UperNetConfig, {"labels": []}, "labels", "at least one"),
-        (UperNetConfig, {"labels": ["sky", "sea"], "ignore_index": 1}, "ignore_index", "number of the label 'sea'"),
         (UperNetConfig, {"channels": 0}, "channels", "above 0"),
         (UperNetConfig, {"channels": 2**40}, "channels", "at most"),
         (UperNetConfig, {"pool_scales": []}, "pool_scales", "from 1 to 100 grids, found 0"),

@@ -37,6 +37,7 @@ def _config(directory):
         {},
         {"version": "swinv2"},
         {"use_auxiliary_head": False},
+        {"num_labels": 300},  # of which 255 is one, and the number that transformers gives pixels without a label
         {"auxiliary_num_convs": 3, "auxiliary_concat_input": True, "auxiliary_in_channels": 48},
     ],
 )

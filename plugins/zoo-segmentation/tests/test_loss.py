@@ -92,6 +92,17 @@ def test_a_target_of_another_kind_is_refused(head, logits, target, said):
         head.loss(SegmentationOutput(logits), target)
 
 
+def test_a_label_that_stands_for_none_is_not_trained(head, logits):
+    head.config = head.config.replace(ignore_index=1)
+    target = torch.ones(2, 9, 9, dtype=torch.int64)
+    with pytest.raises(
+        InvalidInput, match=r"label 'b' would not count, .* ignore_index, 1\.\n.*replace\(ignore_index=-100"
+    ):
+        head.loss(SegmentationOutput(logits), target)
+    head.config = head.config.replace(ignore_index=-100)
+    assert head.loss(SegmentationOutput(logits), target)[0] > 0
+
+
 def test_one_image_is_no_batch_to_train_on(head):
     maps = tuple(torch.randn(1, spec.channels, 32 // spec.stride, 32 // spec.stride) for spec in SPECS)
     with pytest.raises(InvalidInput, match="at least 2 images"):

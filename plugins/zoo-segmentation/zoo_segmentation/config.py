@@ -27,7 +27,8 @@ MAX_GRID = 1024
 @dataclass(frozen=True, kw_only=True)
 class SegmentationHeadConfig(TypedConfig):
     """What heads for semantic segmentation share. labels: their names, in the order of the scores. ignore_index: the
-    value of a target's pixels that have no label and don't count.
+    value of a target's pixels that have no label and don't count. Where it is the number of a label, as transformers
+    writes it for more than 255 of them, the model can be used, but not trained.
     """
 
     hub_names: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({"ignore_index": ("loss_ignore_index",)})
@@ -38,12 +39,6 @@ class SegmentationHeadConfig(TypedConfig):
     def validate(self) -> None:
         if not self.labels:
             raise self.invalid("labels", "must name at least one label")
-        if 0 <= self.ignore_index < len(self.labels):
-            raise self.invalid(
-                "ignore_index",
-                f"{self.ignore_index} is the number of the label {self.labels[self.ignore_index]!r}; it must be none "
-                f"of the {len(self.labels)} labels', -100 for example",
-            )
 
     def require_channels(self, *names: str) -> None:
         """Raise ConfigError for the first of the fields that is no number of channels."""

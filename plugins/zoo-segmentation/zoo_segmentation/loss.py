@@ -29,7 +29,15 @@ def pixel_loss(logits: Tensor, target: Tensor, ignore_index: int, total: Tensor)
 
 
 def require_target(logits: Tensor, target: Tensor, config: SegmentationHeadConfig) -> None:
-    """Raise InvalidInput for a target that is not one label per pixel of as many images as there are logits for."""
+    """Raise InvalidInput for a target that is not one label per pixel of as many images as there are logits for, and
+    where a label's number says that a pixel has none.
+    """
+    if 0 <= config.ignore_index < len(config.labels):
+        raise InvalidInput(
+            f"target: pixels of the label {config.labels[config.ignore_index]!r} would not count, since its number is "
+            f"the ignore_index, {config.ignore_index}.",
+            hint="Train with another: `model.head.config = model.head.config.replace(ignore_index=-100)`.",
+        )
     found = f"{tuple(target.shape)} of {str(target.dtype).removeprefix('torch.')}"
     if target.ndim != 3 or target.shape[0] != logits.shape[0] or 0 in target.shape:
         raise InvalidInput(f"target: expected labels of ({logits.shape[0]}, height, width), found {found}.")
