@@ -149,6 +149,15 @@ def pipeline(**settings: Any) -> ImageClassificationPipeline:
     return ImageClassificationPipeline(ComposedTaskModel(Colour(), classifier), ImagePreprocessor.from_config(values))
 
 
+@pytest.mark.parametrize("weight", [torch.nan, torch.inf])
+def test_scores_that_say_nothing_are_no_label(weight):
+    classify = pipeline()
+    with torch.no_grad():
+        classify.model.head.weight[1] = weight
+    with pytest.raises(zoo.InvalidInput, match="scores that are NaN or infinite"):
+        classify(np.full((8, 12, 3), 200, dtype=np.uint8))
+
+
 def colour(name: str, width: int = 8, height: int = 8) -> Image.Image:
     return Image.new("RGB", (width, height), name)
 

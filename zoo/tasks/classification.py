@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoo.errors import InvalidInput
 from zoo.interfaces.pytree import register_pytree
 
 __all__ = ["ClassificationOutput", "LabelScore", "count_labels", "label_loss", "ranked_labels"]
@@ -47,7 +48,15 @@ def label_loss(
 
 
 def ranked_labels(logits: Tensor, labels: Sequence[str], top: int | None) -> Iterator[list[LabelScore]]:
-    """For each row of (batch, labels), the labels with their probabilities, the likeliest first."""
-    for row in logits.float().softmax(dim=-1).cpu().tolist():
+    """For each row of (batch, labels), the labels with their probabilities, the likeliest first. Raises InvalidInput
+    for scores that say nothing.
+    """
+    probabilities = logits.float().softmax(dim=-1)
+    if probabilities.isnan().any():
+        raise InvalidInput(
+            "The model gives scores that are NaN or infinite, which no label can be taken from.",
+            hint="Numbers may have become too large for float16; load it with dtype='bfloat16' or 'float32'.",
+        )
+    for row in probabilities.cpu().tolist():
         ranked = sorted(zip(labels, row, strict=True), key=lambda pair: -pair[1])
         yield [LabelScore(label, score) for label, score in ranked[:top]]
