@@ -35,7 +35,10 @@ API_VERSION = 1
 """The version of the plugin contract. A plugin states the one it was written for in its Manifest."""
 
 FeatureKind = Literal["map", "tokens", "vector"]
+"""The shape of features: a map has places in rows and columns, tokens are a sequence, a vector is one for all."""
+
 Modality = Literal["text", "image", "audio", "video"]
+"""What features are made from, and what a preprocessor prepares."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")

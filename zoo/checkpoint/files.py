@@ -84,6 +84,7 @@ class MemoryFiles:
 
 
 EMPTY_FILES: ModelFiles = MemoryFiles("(no files)", {})
+"""Of a checkpoint that carries none."""
 
 
 def read_json(files: ModelFiles, name: str) -> dict[str, Any] | None:

@@ -129,7 +129,10 @@ class _Eager:
 
 
 SDPA_BACKEND: AttentionBackend = _SDPA()
+"""torch's own scaled dot product attention, registered as `sdpa`."""
+
 EAGER_BACKEND: AttentionBackend = _Eager()
+"""The formula, step by step, registered as `eager`."""
 
 
 class Attention(nn.Module):

@@ -28,4 +28,5 @@ class DropPath(nn.Module):
         return x * (kept.to(x.dtype) / keep)
 
     def extra_repr(self) -> str:
+        """What torch prints of the module."""
         return f"rate={self.rate}"

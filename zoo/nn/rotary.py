@@ -64,6 +64,7 @@ class RotaryEmbedding(nn.Module):
         return self
 
     def extra_repr(self) -> str:
+        """What torch prints of the module."""
         return repr(self.rotary)
 
 

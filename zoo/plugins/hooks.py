@@ -49,6 +49,7 @@ __all__ = [
 
 PROJECT = "zoo"
 ENTRY_POINT_GROUP = "zoo.plugins"
+"""The group of entry points by which plugins are found."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

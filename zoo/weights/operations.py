@@ -39,6 +39,7 @@ class Rename:
 
 
 RENAME = Rename()
+"""The operation of a rule that says nothing else."""
 
 
 @dataclass(frozen=True)
