@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from io import StringIO
 
 import click
 
@@ -55,8 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except click.ClickException as error:
-        error.message = escaped_lines(error.message)  # names of files may be strangers'
-        error.show()
+        said = StringIO()
+        error.show(said)
+        click.echo(escaped_lines(said.getvalue()), nl=False, err=True)  # names of files in it may be strangers'
         return error.exit_code
     except BrokenPipeError:
         _discard_output()
