@@ -93,7 +93,8 @@ def public_modules() -> dict[str, griffe.Module]:
     return found
 
 
-def public_names() -> list[PublicName]:
+@functools.cache
+def public_names() -> tuple[PublicName, ...]:
     """Every name in `__all__` of a public module, sorted by path."""
     names = []
     for path, module in public_modules().items():
@@ -101,15 +102,19 @@ def public_names() -> list[PublicName]:
             member = module.members[name]
             target = member.final_target if isinstance(member, griffe.Alias) else member
             names.append(PublicName(f"{path}.{name}", target))
-    return sorted(names, key=lambda each: each.path)
+    return tuple(sorted(names, key=lambda each: each.path))
 
 
 def members(owner: griffe.Object) -> Iterator[griffe.Object]:
-    """The public members that a class defines itself."""
-    for name, member in sorted(owner.members.items()):
-        if isinstance(member, griffe.Alias) or (name.startswith("_") and name != "__call__"):
-            continue
-        yield member
+    """The public members of a class: its own, and what it inherits from classes that are not public themselves."""
+    public = {each.target.path for each in public_names()}
+    found: dict[str, griffe.Object] = {}
+    for each in [owner, *(base for base in _bases(owner) if base.path not in public)]:
+        for name, member in each.members.items():
+            if isinstance(member, griffe.Alias) or (name.startswith("_") and name != "__call__"):
+                continue
+            found.setdefault(name, member)
+    yield from (found[name] for name in sorted(found))
 
 
 def signatures() -> list[str]:
@@ -170,6 +175,11 @@ def _exports(module: griffe.Module) -> list[str]:
         # It is computed. Packages that do so resolve their names lazily, and are imported without torch.
         exports = list(importlib.import_module(module.path).__all__)
     return [str(name) for name in exports if not str(name).startswith("__")]
+
+
+def _bases(owner: griffe.Object) -> list[griffe.Class]:
+    """The classes of this project that a class derives from."""
+    return owner.mro() if isinstance(owner, griffe.Class) else []
 
 
 def _is_record(owner: griffe.Class) -> bool:
