@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each side runs (default 5)")
     parser.add_argument("--threads", type=int, default=2, help="torch's threads (default 2)")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], help="default: float32 bfloat16")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which takes minutes")
     parser.add_argument("--memory-of", nargs=2, metavar=("SIDE", "DIRECTORY"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -45,34 +47,37 @@ def main() -> None:
     if arguments.memory_of is not None:
         print(peak_of_forward(*arguments.memory_of))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [
-            *classification(Path(folder), arguments.rounds, not arguments.no_compile),
-            *segmentation(Path(folder), arguments.rounds, not arguments.no_compile),
-            *memory(Path(folder) / "tiny", arguments.threads),
-        ]
+    dtypes = [getattr(torch, name) for name in arguments.dtypes]
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for row in chain(
+            memory(folder / "tiny", arguments.threads),
+            classification(folder, dtypes, arguments.rounds, not arguments.no_compile),
+            segmentation(folder, dtypes, arguments.rounds, not arguments.no_compile),
+        ):
+            print(f"{row.what}: {row.zoo}; {row.peer}; {row.ratio}", file=sys.stderr, flush=True)
+            rows.append(row)
     table = render(title(arguments), rows)
     print(table)
     write("vision", table)
 
 
-def classification(folder: Path, rounds: int, compiled: bool) -> list[Row]:
+def classification(folder: Path, dtypes: Sequence[torch.dtype], rounds: int, compiled: bool) -> Iterator[Row]:
     """Images per second of classifiers for images of 224 x 224."""
-    rows = []
     for size in SIZES:
         make_classifier(folder / size, size)
-        for dtype in (torch.float32, torch.bfloat16):
+        for dtype in dtypes:
             models = {name: side(name, folder / size, dtype) for name in ("zoo", *PEERS)}
             if dtype is torch.float32:
                 require_same(models, torch.randn(1, 3, 224, 224))
             for batch in (1, 8):
                 pixels = torch.randn(batch, 3, 224, 224, dtype=dtype)
                 what = f"Swin-{size[0].upper()}, batch {batch}, {name_of(dtype)}"
-                rows += speed(what, models, pixels, rounds, compiled and size == "tiny")
-    return rows
+                yield from speed(what, models, pixels, rounds, compiled and size == "tiny")
 
 
-def segmentation(folder: Path, rounds: int, compiled: bool) -> list[Row]:
+def segmentation(folder: Path, dtypes: Sequence[torch.dtype], rounds: int, compiled: bool) -> Iterator[Row]:
     """Images per second of UperNet with Swin-T for images of 512 x 512, at the resolution of the images."""
     import transformers
 
@@ -81,8 +86,7 @@ def segmentation(folder: Path, rounds: int, compiled: bool) -> list[Row]:
     backbone = transformers.SwinConfig(**SIZES["tiny"], out_features=[f"stage{stage}" for stage in range(1, 5)])
     config = transformers.UperNetConfig(backbone_config=backbone, num_labels=150, auxiliary_in_channels=384)
     transformers.UperNetForSemanticSegmentation(config).eval().save_pretrained(folder / "upernet")
-    rows = []
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in dtypes:
         ours, _ = zoo.load(folder / "upernet", dtype=dtype)
         theirs = transformers.UperNetForSemanticSegmentation.from_pretrained(folder / "upernet", dtype=dtype).eval()
 
@@ -98,12 +102,12 @@ def segmentation(folder: Path, rounds: int, compiled: bool) -> list[Row]:
         pixels = torch.randn(1, 3, 512, 512, dtype=dtype)
         if dtype is torch.float32:
             require_same(models, pixels)
-        rows += speed(f"UperNet-Swin-T, batch 1, 512 x 512, {name_of(dtype)}", models, pixels, rounds, compiled)
-    return rows
+        yield from speed(f"UperNet-Swin-T, batch 1, 512 x 512, {name_of(dtype)}", models, pixels, rounds, compiled)
 
 
-def memory(directory: Path, threads: int) -> list[Row]:
+def memory(directory: Path, threads: int) -> Iterator[Row]:
     """What a forward pass of Swin-T at batch 8 takes at its peak, beyond the loaded model; each in its own process."""
+    make_classifier(directory, directory.name)
     peaks = {}
     for name in ("zoo", "timm"):
         command = [sys.executable, "-m", "benchmarks.vision", "--threads", str(threads)]
@@ -112,7 +116,7 @@ def memory(directory: Path, threads: int) -> list[Row]:
     ratio = peaks["zoo"] / peaks["timm"]
     shown = {name: f"{peak / 1e6:.0f} MB" for name, peak in peaks.items()}
     what = "peak memory of a forward of Swin-T, batch 8, float32; peer: timm"
-    return [Row(what, shown["zoo"], shown["timm"], f"{ratio:.2f}", "<= 1.0", ratio <= 1)]
+    yield Row(what, shown["zoo"], shown["timm"], f"{ratio:.2f}", "<= 1.0", ratio <= 1)
 
 
 def peak_of_forward(name: str, directory: str) -> int:

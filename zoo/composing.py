@@ -101,8 +101,11 @@ def compose(stored: Composition, request: Request) -> Composition:
     if stored.task is not task:
         return _labelled(_fresh(stored, task, neck, head), labels)
     chosen = _of_the_same_task(stored, task, neck, head)
-    if labels is None and hasattr(chosen.head_config, "labels"):
-        labels = getattr(stored.head_config, "labels", None)
+    if hasattr(chosen.head_config, "labels"):
+        trained = getattr(stored.head_config, "labels", None)
+        counted = request.labels is None and trained is not None and request.num_labels == len(trained)
+        if labels is None or counted:  # so many it has
+            labels = trained
     return _labelled(chosen, labels)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from zoo.building import AnyModel, build
 from zoo.composing import Composition
+from zoo.interfaces.labels import are_names
 from zoo.interfaces.task_model import ComposedTaskModel
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ class Difference:
 
 
 def difference(model: AnyModel, wanted: Composition, stored: Composition) -> Difference:
-    """model: built of `wanted`, of a checkpoint that has `stored`. Of a head with other labels, only what has another
-    shape is untrained.
+    """model: built of `wanted`, of a checkpoint that has `stored`. Of a head with other labels, only what depends on them
+    is untrained; labels that had no names yet may be named.
     """
     if _parts(wanted) == _parts(stored):
         return Difference(ties=_ties(model))
@@ -45,6 +47,7 @@ def difference(model: AnyModel, wanted: Composition, stored: Composition) -> Dif
         for name, tensor in theirs.items()
         if name in ours and ours[name].shape == tensor.shape and name.startswith(tuple(kept))
     }
+    fits -= _of_other_labels(wanted, stored, theirs)
     untrained = tuple(name for name in ours if name not in fits and not name.startswith("backbone."))
     unused = {
         name: _why_unused(name, wanted, stored)
@@ -52,6 +55,17 @@ def difference(model: AnyModel, wanted: Composition, stored: Composition) -> Dif
         if name not in fits and not (name.startswith("backbone.") and name in ours)
     }
     return Difference(untrained=untrained, unused=unused, ties=_ties(saved))
+
+
+def _of_other_labels(wanted: Composition, stored: Composition, theirs: Mapping[str, Tensor]) -> set[str]:
+    """What depends on the labels where as many others are wanted: it was trained to tell those of the checkpoint apart."""
+    trained: tuple[str, ...] = getattr(stored.head_config, "labels", ())
+    labels: tuple[str, ...] = getattr(wanted.head_config, "labels", ())
+    if wanted.head is not stored.head or labels == trained or len(labels) != len(trained) or not are_names(trained):
+        return set()
+    one_more = stored.head_config.replace(labels=(*trained, "one more"))
+    larger = canonical_tensors(build(replace(stored, head_config=one_more)))
+    return {name for name, tensor in theirs.items() if larger[name].shape != tensor.shape}
 
 
 def canonical_tensors(model: AnyModel) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ __all__ = ["existing_path", "is_reference", "local_path", "locate"]
 
 _PACKAGE = "pkg://"
 _HUB = "hf://"
+_ADDRESSES = ("http://", "https://")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _DOWNLOAD = "For a repository of the Hub: get it with `hf download ORG/NAME`, then pass the directory that it prints."
 
@@ -45,6 +46,8 @@ def locate(reference: str | os.PathLike[str]) -> Path:
             f"{text}: this version of zoo reads directories, files and pkg:// references, not yet the Hub.",
             hint=_DOWNLOAD,
         )
+    if text.startswith(_ADDRESSES):
+        raise UnsupportedFeature(f"{text}: zoo reads no web addresses.", hint=_DOWNLOAD)
     found = existing_path(text)
     if found is None:
         path = local_path(text)

@@ -31,6 +31,9 @@ from zoo.weights.meta import without_initialisation
 
 __all__ = ["create", "load"]
 
+MOST_NAMES = 6
+"""Of untrained tensors, that are told one by one."""
+
 
 def load(
     reference: str | os.PathLike[str],
@@ -141,7 +144,12 @@ def _untrained(
     has = "no head"
     if stored.head is not None:
         has = f"a trained '{stored.head.spec.name}' head{_labels('for', stored.head_config)}"
-    needed = f"the head '{composition.head.spec.name}'{_labels('with', composition.head_config)}"
+        if stored.task is not None and stored.task is not composition.task:
+            has += f", for the task '{stored.task.spec.name}'"
+        elif _label_count(stored.head_config) == _label_count(composition.head_config):
+            has += ", which have other names"
+    asked = stored.task is composition.task  # else the number of labels is a default, which nobody asked for
+    needed = f"the head '{composition.head.spec.name}'{_labels('with', composition.head_config) if asked else ''}"
     if composition.neck is not None and any(name.startswith("neck.") for name in untrained):
         needed = f"the neck '{composition.neck.spec.name}' and {needed}"
     trained = [preset.spec.name for preset in presets_for(composition.architecture, composition.task)]
@@ -154,9 +162,13 @@ def _untrained(
     )
 
 
+def _label_count(head_config: Any) -> int:
+    return len(getattr(head_config, "labels", ()))
+
+
 def _labels(preposition: str, head_config: Any) -> str:
     """How many labels a head has, to be said after its name."""
-    count = len(getattr(head_config, "labels", ()))
+    count = _label_count(head_config)
     return f" {preposition} {count} label{'s' if count > 1 else ''}" if count else ""
 
 
@@ -192,14 +204,20 @@ def _load_weights(
     for name, reason in assignment.ignored.items():
         logger.debug("%s: ignored, since %s", name, reason)
     if differing.untrained:
-        names = ", ".join(differing.untrained)
-        logger.warning("untrained, initialised from seed %d: %s", generator.initial_seed(), names)
+        named = differing.untrained if len(differing.untrained) <= MOST_NAMES else _modules(differing.untrained)
+        count, seed = len(differing.untrained), generator.initial_seed()
+        logger.warning("untrained, %d tensors initialised from seed %d: %s", count, seed, ", ".join(named))
     return LoadReport(
         ignored=assignment.ignored,
         duplicates=tuple(assignment.duplicates),
         decoded=decoded_encodings(assignment, stored),
         untrained=differing.untrained,
     )
+
+
+def _modules(names: Sequence[str]) -> list[str]:
+    """The modules that tensors are of, two names deep: "head.laterals.*"."""
+    return list(dict.fromkeys(f"{'.'.join(name.split('.')[:2])}.*" for name in names))
 
 
 def _load_preprocessor(

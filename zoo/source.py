@@ -140,11 +140,16 @@ def unknown_name(name: str) -> ZooError:
     try:
         registry().architectures.get(name)
     except NameNotFound as error:
-        presets = ", ".join(entry.spec.name for entry in registry().presets.entries())
+        hints = [error.hint or ""]
+        try:
+            registry().presets.get(name)
+        except NameNotFound as other:
+            if other.hint and other.hint.startswith("Did you mean"):
+                hints.append(f"Among presets: {other.hint.splitlines()[0]}")
+        hints.append("`zoo list presets` shows what there is.")
         return NameNotFound(
-            f"{error.message} It is no preset either{f' (there are: {presets})' if presets else ''}, "
-            "and there is no such file or directory.",
-            hint=error.hint,
+            f"{error.message} It is no preset either, and there is no such file or directory.",
+            hint="\n".join(filter(None, hints)),
         )
     raise AssertionError(f"{name} is an architecture")  # preset_of found it before
 
@@ -161,7 +166,12 @@ def _locate_preset(preset: Entry[PresetSpec]) -> Path:
             logger.info("preset %s: using %s", preset.spec.name, source)
             return path
     listing = "\n".join(f"- {reason}" for reason in reasons)
-    raise ReferenceNotFound(f"None of the sources of the preset '{preset.spec.name}' can be had:\n{listing}")
+    names = {preset.spec.name, *preset.spec.aliases, preset.spec.architecture.rpartition(":")[2]}
+    here = sorted(name for name in names if existing_path(f".{os.sep}{name}") is not None)
+    raise ReferenceNotFound(
+        f"None of the sources of the preset '{preset.spec.name}' can be had:\n{listing}",
+        hint=f"For what is here in the file system, write .{os.sep}{here[0]}" if here else None,
+    )
 
 
 def _open_path(path: Path, reference: str, preset: Entry[PresetSpec] | None) -> Source:

@@ -291,6 +291,23 @@ def test_results_are_written_and_said_where(extract, pictures, backbone):
             np.testing.assert_array_equal(arrays["maps.1"], features.maps[1])
 
 
+@pytest.mark.parametrize("size", ["1", "8"])
+def test_an_input_that_can_not_be_used_costs_the_others_nothing(extract, pictures, tmp_path, size):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    finished = extract("red.png", "broken.png", "blue.png", "--pool", "mean", "--batch-size", size)
+    assert finished.exit_code == 1
+    assert finished.stdout == "red.png\tvector\t8\nblue.png\tvector\t8\n"
+    assert "broken.png" in finished.stderr and "1 of the inputs can't be used" in finished.stderr
+
+
+def test_in_json_such_an_input_has_an_error(extract, pictures, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"")
+    finished = extract("broken.png", "red.png", "--json", "--out", "out/")
+    first, second = (json.loads(line) for line in finished.stdout.splitlines())
+    assert finished.exit_code == 1 and set(first) == {"input", "error"} and "broken.png" in first["error"]
+    assert second["input"] == "red.png" and (tmp_path / "out" / "red.npz").exists()
+
+
 def test_nothing_is_computed_when_results_would_replace_an_input(extract, pictures):
     os.rename("red.png", "red.npz")
     finished = extract("red.npz", "--out", "red.npz")

@@ -514,3 +514,10 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         migrate(tmp_path / "x.pt", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_a_model_that_is_migrated_alone_says_what_is_missing(directory, tmp_path):
+    alone = migrate(directory / "pytorch_model.bin", tmp_path / "alone")
+    assert any("config.json lies beside pytorch_model.bin and was not copied" in line for line in alone.sentences)
+    whole = migrate(directory, tmp_path / "whole")
+    assert not any("lies beside" in line for line in whole.sentences)

@@ -153,6 +153,11 @@ def _sentences(report: MigrateReport) -> list[str]:
     for what, names in (("Left out", report.left_out), ("Skipped", report.skipped)):
         if names:
             lines.append(f"{what}: {listed((f'{quoted(name)} ({why})' for name, why in names.items()), 8)}.")
+    if _is_part_of_a_model(report):
+        lines.append(
+            f"config.json lies beside {report.source.name} and was not copied: to load the result as a model, migrate "
+            f"the directory {quoted(str(report.source.parent))}."
+        )
     lines += [f"Warning: {warning}" for warning in report.warnings]
     if report.resumed:
         reused = sum(file.reused for file in report.files)
@@ -168,6 +173,12 @@ def _sentences(report: MigrateReport) -> list[str]:
         if not report.synced:
             lines.append("Not waited for the disk: a power cut in the next seconds may lose it.")
     return lines
+
+
+def _is_part_of_a_model(report: MigrateReport) -> bool:
+    """Whether one file of a model's directory was migrated, without what else a model is loaded from."""
+    beside, target = report.source.parent / "config.json", report.target / "config.json"
+    return report.source.is_file() and report.target.is_dir() and beside.is_file() and not target.exists()
 
 
 def _count(number: int, noun: str) -> str:

@@ -18,7 +18,8 @@ from zoo.cli.progress import progress_bar
 from zoo.cli.results import result_fields, result_text
 from zoo.cli.settings import check_settings, generation_options, given, keywords, loading_options
 from zoo.cli.task_options import TaskCommand, pipeline_class
-from zoo.cli.text import without_controls
+from zoo.cli.text import escaped_lines, without_controls
+from zoo.errors import InvalidInput
 from zoo.registry import registry
 
 __all__ = ["command"]
@@ -104,9 +105,16 @@ def command(
     if stream if stream is not None else by_default:
         _run_streaming(pipeline, items, chosen)
         return
-    results = _results(pipeline, items, chosen, batch_size or DEFAULT_BATCH)
     are_several = len(inputs) != 1 or inputs == ("-",)
+    results = _results(pipeline, items, chosen, batch_size or DEFAULT_BATCH, are_several)
+    failed = 0
     for (item, result), target in zip(results, targets, strict=False):  # as many, or an endless number of none
+        if isinstance(result, InvalidInput):
+            failed += 1
+            click.echo(f"zoo: error: {escaped_lines(str(result))}", err=True)
+            if as_json:
+                click.echo(json_text({"input": item, "error": str(result)}))
+            continue
         if target is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
             result.save(target)
@@ -116,6 +124,9 @@ def command(
         else:
             shown = result if "top" in chosen else _best(result)
             click.echo(result_text(shown, item if are_several else None))
+    if failed:
+        click.echo(f"zoo: error: {failed} of the inputs can't be used.", err=True)
+        click.get_current_context().exit(1)
 
 
 def _file_suffixes(task: str, name: str) -> tuple[str, ...]:
@@ -140,13 +151,29 @@ def _run_streaming(pipeline: Any, items: Iterable[str], settings: Mapping[str, A
 
 
 def _results(
-    pipeline: Any, items: Iterable[str], settings: Mapping[str, Any], batch_size: int
+    pipeline: Any, items: Iterable[str], settings: Mapping[str, Any], batch_size: int, are_several: bool
 ) -> Iterator[tuple[str, Any]]:
-    """Each input with its result. batch_size: of a pipeline that makes batches itself, also what it is told."""
+    """Each input with its result; of several, one that can't be used gets the error, and costs the others nothing.
+
+    batch_size: of a pipeline that makes batches itself, also what it is told.
+    """
     if "batch_size" in keywords(pipeline):
         settings = {"batch_size": batch_size, **settings}
     for batch in batched(items, batch_size):
-        yield from zip(batch, pipeline(batch, **settings), strict=True)
+        try:
+            yield from zip(batch, list(pipeline(batch, **settings)), strict=True)
+        except InvalidInput:
+            if not are_several:
+                raise
+            for item in batch:
+                yield item, _result_or_error(pipeline, item, settings)
+
+
+def _result_or_error(pipeline: Any, item: str, settings: Mapping[str, Any]) -> Any:
+    try:
+        return next(iter(pipeline([item], **settings)))
+    except InvalidInput as error:
+        return error
 
 
 def _best(result: Any) -> Any:

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 
 from zoo.errors import InvalidInput
 
-__all__ = ["MAX_LABELS", "label_names"]
+__all__ = ["MAX_LABELS", "are_names", "label_names"]
 
 MAX_LABELS = 1_000_000
 """More than any head has; a file that says more, or a slip of the hand, shall not make names for hours."""
+
+
+def are_names(labels: Sequence[str]) -> bool:
+    """Whether labels say what they stand for; "LABEL_0", "LABEL_1", ... don't."""
+    return any(label != f"LABEL_{index}" for index, label in enumerate(labels))
 
 
 def label_names(labels: Sequence[str] | None, num_labels: int | None) -> tuple[str, ...] | None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
-from zoo.errors import CompositionError
+from zoo.errors import CompositionError, InvalidInput
 from zoo.interfaces.config import Config
 from zoo.interfaces.feature_spec import FeatureSpec
 from zoo.interfaces.features import Features
@@ -91,6 +92,22 @@ class ComposedTaskModel(nn.Module):
             owner, _, name = ours.rpartition(".")
             setattr(self.head.get_submodule(owner), name, self.backbone.get_parameter(theirs))
 
+    def count(self, target: Any) -> dict[str, Tensor]:
+        """The denominators of the loss for a batch's target. Over several batches, those of one name are added up and
+        given to each call as `denominators`, so that the accumulated gradient is that of one large batch.
+        """
+        return self.head.count(target)
+
+    def _checked(self, denominators: object, target: Any) -> Mapping[str, Tensor]:
+        names = self.count(target).keys() if target is not None else ()
+        if not isinstance(denominators, Mapping) or set(denominators) != set(names):
+            found = f"{sorted(denominators)}" if isinstance(denominators, Mapping) else type(denominators).__name__
+            raise InvalidInput(
+                f"denominators: numbers called {', '.join(names) or 'nothing, without a target,'} were expected, as "
+                f"`model.count(target)` gives; found {found}."
+            )
+        return {name: torch.as_tensor(value) for name, value in denominators.items()}
+
     def features(self, inputs: Mapping[str, Any]) -> Features:
         """What the backbone makes of the inputs; a task's own model extends this by what its heads need to know."""
         features: Features = self.backbone(**inputs)
@@ -108,6 +125,13 @@ class ComposedTaskModel(nn.Module):
         Returns the head's output. Given a target, its `loss` and `losses` are set; denominators are those of the whole
         accumulated batch.
         """
+        if not isinstance(inputs, Mapping):
+            raise InvalidInput(
+                "inputs: a dictionary of the backbone's arguments was expected, as `preprocessor.collate(items)` makes "
+                f"it, e.g. {{'pixel_values': x}}; found a value of type {type(inputs).__name__}."
+            )
+        if denominators is not None:
+            denominators = self._checked(denominators, target)
         features = _tapped(self.features(inputs), self._taps)
         if self.neck is not None:
             features = _tapped(self.neck(features), self._neck_taps)

@@ -18,6 +18,7 @@ from zoo.preprocess.image_bands import laid_back_bands
 from zoo.preprocess.image_geometry import Geometry, Size
 from zoo.preprocess.image_reading import ImageInput, is_one_image, read_image
 from zoo.preprocess.image_settings import IMAGE_FILE, ImageSettings, read_image_settings
+from zoo.preprocess.image_targets import aligned_labels
 from zoo.preprocess.image_transforms import laid_back, prepare, value_table
 
 __all__ = ["ImageItem", "ImagePreprocessor"]
@@ -121,6 +122,23 @@ class ImagePreprocessor:
         """The same but without resizing, cropping and padding: for parts of an image."""
         steps = ("do_resize", "do_center_crop", "do_pad")
         return self.from_config(json.loads(self._contents) | dict.fromkeys(steps, False))
+
+    def targets(self, label_maps: Sequence[Any], items: Sequence[ImageItem], *, ignore_index: int = 255) -> Tensor:
+        """The target of training for items of one size: (batch, height, width) of the model's input, int64.
+
+        label_maps: the label of each pixel of each item's image, as an array, a tensor or a Pillow image whose values
+        are the ids. They are resized, cropped and padded as the images were; ignore_index stands where an image was
+        padded. Raises InvalidInput naming the one that does not fit.
+        """
+        if len(label_maps) != len(items) or not items:
+            raise InvalidInput(f"As many label maps as items were expected: {len(items)}; found {len(label_maps)}.")
+        aligned = [
+            aligned_labels(each, item.geometry, ignore_index, f"label_maps[{index}]")
+            for index, (each, item) in enumerate(zip(label_maps, items, strict=True))
+        ]
+        if len({each.shape for each in aligned}) > 1:
+            raise InvalidInput("Items of one size were expected; see `batches`.")
+        return torch.stack(aligned)
 
     def files(self) -> dict[str, bytes]:
         """The file to save beside the weights, as it was read."""

@@ -35,13 +35,35 @@ class LabelScore:
 
 def count_labels(target: Tensor) -> dict[str, Tensor]:
     """The denominator of `label_loss`."""
-    return {"label": torch.tensor(target.shape[0], device=target.device)}
+    return {"label": torch.tensor(len(target), device=getattr(target, "device", None))}
+
+
+def _require_labels(target: object, logits: Tensor) -> None:
+    """Raise InvalidInput for a target that is not (batch,) indices of labels. Indices are looked at on the CPU alone,
+    since an accelerator would have to be waited for.
+    """
+    batch, labels = logits.shape
+    if not isinstance(target, Tensor):
+        raise InvalidInput(f"target: a tensor of {batch} indices was expected, found {type(target).__name__}.")
+    if target.is_floating_point() or target.dtype == torch.bool or target.shape != (batch,):
+        shape = tuple(target.shape)
+        raise InvalidInput(
+            f"target: integers of shape ({batch},) were expected, found {target.dtype} of shape {shape}."
+        )
+    if target.device.type != "cpu" or torch.compiler.is_compiling() or not target.numel():
+        return
+    low, high = int(target.min()), int(target.max())
+    if low < 0 or high >= labels:
+        raise InvalidInput(
+            f"target: indices of {labels} labels, 0 to {labels - 1}, were expected; found {low} to {high}."
+        )
 
 
 def label_loss(
     output: ClassificationOutput, target: Tensor, denominators: Mapping[str, Tensor] | None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The cross-entropy of a batch. target: (batch,) indices of labels."""
+    _require_labels(target, output.logits)
     total = (denominators or count_labels(target))["label"]
     loss = F.cross_entropy(output.logits.float(), target, reduction="sum") / total
     return loss, {"label": loss}

@@ -30,7 +30,8 @@ def require_image_preprocessor(
         raise PreprocessorError(
             f"The checkpoint has no preprocessor_config.json, which says how {task} has to prepare images; there is "
             "no default that fits all models.",
-            hint=f"Copy it into the directory; or choose: {example} as its contents {effect}.",
+            hint="Copy it into the directory from where the weights came from. Or write it: with the contents\n"
+            f"  {example}\nit {effect}.",
         )
     return preprocessor
 

@@ -33,7 +33,7 @@ Pool = Literal["vector", "mean"]
 SUFFIX = ".npz"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageFeatures:
     """What a backbone makes of one image, in float32; what it does not give is None or empty.
 
@@ -57,6 +57,9 @@ class ImageFeatures:
     def rows(self) -> list[tuple[str, str]]:
         """For people: the names of the arrays and their shapes."""
         return [(name, " x ".join(map(str, array.shape))) for name, array in self.arrays.items()]
+
+    def __repr__(self) -> str:
+        return f"ImageFeatures({', '.join(f'{name}: {shape}' for name, shape in self.rows)})"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the arrays, by their names, into a .npz file, which `numpy.load` reads. An earlier file of this

@@ -138,6 +138,8 @@ def test_pixels_that_the_model_never_saw_are_of_no_class():
     np.testing.assert_array_equal(result.label_map == result.void, ~seen)
     [red] = result.segments
     assert (red.area, red.share) == (24, 24 / 96)
+    assert result.rows == [(red.label, "25.0%"), ("(cut away by the preprocessor)", "75.0%")]
+    assert repr(result) == f"Segmentation(8 x 12: {red.label} 25.0%, (cut away by the preprocessor) 75.0%)"
 
 
 @pytest.mark.parametrize(
@@ -300,6 +302,8 @@ def test_what_is_no_image_is_refused(image, message, options):
         ([], {"window": (4, 8), "overlap": 4}, "a number of pixels below its height and width"),
         ([], {"overlap": "half"}, "overlap: a part of the window"),
         ([], {"blend": "linear"}, "blend: 'gaussian' or 'uniform'"),
+        ([], {"overlap": 0.9}, "settings of windows; give window=512"),
+        ([], {"blend": "uniform"}, "settings of windows; give window=512"),
         (7, {}, "An image or several"),
         (7, {"window": 4}, "An image or several"),
     ],

@@ -13,7 +13,7 @@ from zoo.errors import InvalidInput
 from zoo.interfaces.shown import shown
 from zoo_segmentation.palette import Colours
 
-__all__ = ["LegendEntry", "coloured", "with_legend"]
+__all__ = ["LegendEntry", "coloured", "share_text", "with_legend"]
 
 LegendEntry = tuple[tuple[int, int, int], str, float]
 """A colour, the label that it stands for, and its share of the pixels."""
@@ -21,6 +21,11 @@ LegendEntry = tuple[tuple[int, int, int], str, float]
 _BAND_PIXELS = 2**18
 _LONGEST = 32  # characters of a label
 _AT_LEAST = 8  # classes have room, however small the image is
+
+
+def share_text(share: float) -> str:
+    """A part of the pixels for people: "26.0%", and "<0.1%" for what there is hardly any of."""
+    return "<0.1%" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 def coloured(image: Image.Image, label_map: NDArray[Any], colours: Colours, alpha: float) -> Image.Image:
@@ -54,7 +59,7 @@ def with_legend(image: Image.Image, entries: Sequence[LegendEntry]) -> Image.Ima
     height = max(image.height, min(len(entries), _AT_LEAST) * line + 2 * margin)
     room = (height - 2 * margin) // line
     shown_entries = list(entries) if len(entries) <= room else list(entries[: room - 1])
-    texts = [f"{_printable(label)} {share:.1%}" for _, label, share in shown_entries]
+    texts = [f"{_printable(label)} {share_text(share)}" for _, label, share in shown_entries]
     more = len(entries) - len(shown_entries)
     if more:
         texts.append(f"{more} more")

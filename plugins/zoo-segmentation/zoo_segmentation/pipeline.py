@@ -137,6 +137,8 @@ class ImageSegmentationPipeline:
         overlap_pixels(overlap, sys.maxsize if window is None else min(window_size(window)))
         if blend not in ("gaussian", "uniform"):
             raise InvalidInput(f"blend: 'gaussian' or 'uniform' was expected, found {shown(blend)}.")
+        if window is None and (overlap, blend) != (0.5, "gaussian"):
+            raise InvalidInput("overlap and blend are settings of windows; give window=512, for example, with them.")
 
     def _labelled(self, inputs: Mapping[str, Tensor], items: Sequence[ImageItem]) -> Iterator[Labelling]:
         for item, logits in zip(items, self.model(inputs).logits, strict=True):

@@ -16,7 +16,7 @@ from PIL import Image
 from zoo.checkpoint.whole_file import whole_file
 from zoo.errors import InvalidInput, SaveError
 from zoo.preprocess.image_reading import ImageInput, read_image
-from zoo_segmentation.overlay import coloured, with_legend
+from zoo_segmentation.overlay import coloured, share_text, with_legend
 from zoo_segmentation.palette import Palette, class_colours
 from zoo_segmentation.rle import RLE
 
@@ -42,7 +42,7 @@ class Segment:
     rle: RLE
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Segmentation:
     """The classes of one image's pixels.
 
@@ -64,8 +64,16 @@ class Segmentation:
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """For people: the labels with their shares of the pixels."""
-        return [(segment.label, f"{segment.share:.1%}") for segment in self.segments]
+        """For people: the labels with their shares of the pixels, and how many of them the model did not see."""
+        rows = [(segment.label, share_text(segment.share)) for segment in self.segments]
+        unseen = 1 - sum(segment.area for segment in self.segments) / max(self.label_map.size, 1)
+        return [*rows, ("(cut away by the preprocessor)", share_text(unseen))] if unseen > 0 else rows
+
+    def __repr__(self) -> str:
+        height, width = self.label_map.shape
+        shares = ", ".join(f"{label} {share}" for label, share in self.rows[:5])
+        more = f", and {len(self.rows) - 5} more" if len(self.rows) > 5 else ""
+        return f"Segmentation({height} x {width}: {shares}{more})"
 
     def to_json(self) -> dict[str, Any]:
         """The segments and the size, as JSON has them; the masks say what the label map says."""
