@@ -161,7 +161,7 @@ def test_a_head_is_given_the_maps_that_it_asks_for(pixels):
 
 def test_a_trained_backbone_gets_a_new_head_and_neck_which_are_listed(tmp_path, pixels, caplog):
     zoo.save(zoo.create(TINY, num_labels=3), tmp_path)
-    with pytest.raises(zoo.UntrainedHead, match=r"the neck 'invented-neck' and the head 'invented-head' with 2 labels"):
+    with pytest.raises(zoo.UntrainedHead, match=r"the neck 'invented-neck' and the head 'invented-head', which"):
         zoo.load(tmp_path, task="invented-task", neck="invented-neck")
     model, _ = zoo.load(tmp_path, task="invented-task", neck="invented-neck", init_head=True, num_labels=4)
     untrained = set(model.origin.report.untrained)
@@ -269,12 +269,10 @@ def test_another_head_for_the_task_gets_the_labels_and_the_trained_neck(tmp_path
 
 
 def test_labels_that_are_given_stand_in_for_the_checkpoints(tmp_path):
-    """Of which the other head may not tell so many apart: by default 255 means that a pixel has none."""
     names = [str(number) for number in range(300)]
     head = {"model_type": "upernet", "backbone_config": {**TINY, "out_features": STAGES}, "loss_ignore_index": -100}
     zoo.save(zoo.create({**head, "hidden_size": 4, "auxiliary_channels": 4}, labels=names), tmp_path)
-    with pytest.raises(zoo.ConfigError, match="255"):
-        zoo.load(tmp_path, head="fpn", init_head=True)
+    assert zoo.load(tmp_path, head="fpn", init_head=True)[0].head.config.labels == tuple(names)
     assert zoo.load(tmp_path, head="fpn", init_head=True, num_labels=5)[0].head.config.labels[-1] == "LABEL_4"
 
 
@@ -403,7 +401,7 @@ def test_a_task_for_backbones_alone_takes_no_head():
 def test_trained_labels_are_not_given_other_names_in_silence(tmp_path):
     trained = zoo.create(TINY, task="invented-task", labels=["sky", "grass"])
     zoo.save(trained, tmp_path)
-    with pytest.raises(zoo.UntrainedHead, match="with 2 labels.*for 2 labels, which have other names"):
+    with pytest.raises(zoo.UntrainedHead, match=r"with 2 labels.*for 2 labels, which have other names"):
         zoo.load(tmp_path, labels=["grass", "sky"])
     model, _ = zoo.load(tmp_path, labels=["cat", "dog"], init_head=True)
     assert set(model.origin.report.untrained) == {"head.classifier.weight", "head.classifier.bias"}

@@ -30,8 +30,8 @@ class Difference:
 
 
 def difference(model: AnyModel, wanted: Composition, stored: Composition) -> Difference:
-    """model: built of `wanted`, of a checkpoint that has `stored`. Of a head with other labels, only what depends on them
-    is untrained; labels that had no names yet may be named.
+    """model: built of `wanted`, of a checkpoint that has `stored`. Of a head with other labels, only what depends on
+    them is untrained; labels that had no names yet may be named.
     """
     if _parts(wanted) == _parts(stored):
         return Difference(ties=_ties(model))
@@ -58,7 +58,7 @@ def difference(model: AnyModel, wanted: Composition, stored: Composition) -> Dif
 
 
 def _of_other_labels(wanted: Composition, stored: Composition, theirs: Mapping[str, Tensor]) -> set[str]:
-    """What depends on the labels where as many others are wanted: it was trained to tell those of the checkpoint apart."""
+    """What depends on the labels, where as many others are wanted than it was trained to tell apart."""
     trained: tuple[str, ...] = getattr(stored.head_config, "labels", ())
     labels: tuple[str, ...] = getattr(wanted.head_config, "labels", ())
     if wanted.head is not stored.head or labels == trained or len(labels) != len(trained) or not are_names(trained):

@@ -17,8 +17,12 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")), *sorted((ROOT / "plugins").glob("*/README.md"))]
-ELSEWHERE = {ROOT / "docs" / "checkpoints.md"}
-"""Pages whose code needs files that a test of their own makes: tests/cli/test_checkpoint_guide.py."""
+ELSEWHERE = {
+    ROOT / "docs" / "checkpoints.md",
+    ROOT / "docs" / "plugins" / "external.md",
+    ROOT / "docs" / "plugins" / "tutorial.md",
+}
+"""Pages whose code needs what a test of their own makes: tests/cli/test_checkpoint_guide.py, tests/external."""
 
 OLD_FILES = ("pytorch_model.bin", "pile-of-old-models/a.pt", "pile-of-old-models/b/model.ckpt")
 """The files that people have already, by the names that pages give them."""

@@ -136,7 +136,7 @@ def test_what_can_not_be_is_refused(kinds, inputs, options, message):
 
 
 def test_without_a_preprocessor_a_choice_is_asked_for():
-    with pytest.raises(zoo.PreprocessorError, match=r"image-feature-extraction has[^\0]*or choose"):
+    with pytest.raises(zoo.PreprocessorError, match=r"image-feature-extraction has[^\0]*Or write it"):
         ImageFeaturePipeline(Patches("maps"), None)
 
 

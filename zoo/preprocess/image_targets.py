@@ -36,6 +36,6 @@ def aligned_labels(label_map: Any, geometry: Geometry, ignore_index: int, place:
 def _sources(span: Span) -> Tensor:
     """(length,): for each position of the input along an axis, which pixel of the original it shows; -1 for none."""
     position = torch.arange(span.length)
-    middle = (position + 0.5 + span.offset) * (span.original / span.resized)
-    pixel = middle.floor().long().clamp(0, span.original - 1)
+    middle = (2 * (position + span.offset) + 1) * span.original  # in halves of a position, so that it is a whole number
+    pixel = (middle // (2 * span.resized)).clamp(0, span.original - 1)
     return pixel.masked_fill((position < span.first) | (position >= span.last), -1)
