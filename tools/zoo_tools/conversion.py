@@ -10,6 +10,7 @@ from typing import Any
 import zoo
 from zoo.checkpoint import Checkpoint, ShardPlan, open_checkpoint, parse_size, plan_shards
 from zoo.checkpoint.aliases import DERIVED_KEYS, aliases_of
+from zoo.checkpoint.collector import collector_paused
 from zoo.checkpoint.compare import compare_written, same_contents
 from zoo.checkpoint.describe import listed, quoted, shown_path
 from zoo.checkpoint.digest import header_digest
@@ -39,7 +40,8 @@ _SUFFIX = ".safetensors"
 
 def convert(source: str | os.PathLike[str], target: str | os.PathLike[str], options: Options) -> MigrateReport:
     """Write the tensors of a checkpoint as safetensors; see `zoo_tools.migrate`."""
-    return _Conversion(Path(source), Path(target), options).run()
+    with collector_paused():
+        return _Conversion(Path(source), Path(target), options).run()
 
 
 class _Conversion:

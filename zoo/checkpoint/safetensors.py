@@ -7,15 +7,14 @@ tensors or in none, no shape that overflows.
 
 from __future__ import annotations
 
-import gc
 import struct
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from zoo.checkpoint.aliases import aliases_of
+from zoo.checkpoint.collector import collector_paused
 from zoo.checkpoint.describe import found, quoted, shown_path
 from zoo.checkpoint.directory import ModelDirectory
 from zoo.checkpoint.dtypes import DType
@@ -117,7 +116,7 @@ def _parse(path: Path, content: bytes, size: int) -> Header:
             f"{place} ends with {content[end - 1 : end]!r} at byte {_LENGTH.size + end - 1}; "
             "expected '}' and after it nothing but spaces."
         )
-    with _no_garbage():
+    with collector_paused():
         values = parse_object(content, place=place, offset=_LENGTH.size)
         metadata = _check_metadata(path, values.pop(METADATA_KEY, {}))
         data_start = _LENGTH.size + len(content)
@@ -125,18 +124,6 @@ def _parse(path: Path, content: bytes, size: int) -> Header:
         records.sort(key=_span)
         _check_coverage(path, records, data_start, size)
         return Header({record.name: record for record in records}, metadata)
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Parsing makes millions of objects and no cycles; the collector, walking them again and again, took 40% of it."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _check_metadata(path: Path, value: Any) -> dict[str, str]:

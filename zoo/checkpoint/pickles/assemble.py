@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zoo.checkpoint.describe import listed, quoted
@@ -18,19 +16,7 @@ from zoo.checkpoint.records import Checkpoint, CodeReport, Selection, TensorReco
 from zoo.checkpoint.rules import METADATA_KEY, name_problem
 from zoo.checkpoint.select import choose as choose_branch
 
-__all__ = ["assemble", "no_garbage"]
-
-
-@contextmanager
-def no_garbage() -> Iterator[None]:
-    """Parsing makes millions of objects that stay; the collector would walk them again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+__all__ = ["assemble"]
 
 
 def assemble(

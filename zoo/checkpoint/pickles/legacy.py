@@ -10,8 +10,9 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from zoo.checkpoint.collector import collector_paused
 from zoo.checkpoint.describe import found, quoted, shown_integer, shown_path
-from zoo.checkpoint.pickles.assemble import assemble, no_garbage
+from zoo.checkpoint.pickles.assemble import assemble
 from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.machine import Machine
 from zoo.checkpoint.pickles.stream import Stream
@@ -35,7 +36,7 @@ def open_file(path: Path) -> Checkpoint:
 
     Raises MalformedCheckpoint or UnsupportedFeature; CheckpointError when the file can't be read.
     """
-    with open_regular(path) as (descriptor, size), no_garbage():
+    with open_regular(path) as (descriptor, size), collector_paused():
         stream = Stream(descriptor, path, 0, size)
         vocabulary = Vocabulary(path, size)
         storages = _Storages(path)

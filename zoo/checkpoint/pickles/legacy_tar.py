@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
+from zoo.checkpoint.collector import collector_paused
 from zoo.checkpoint.describe import found, listed, quoted, shown_integer, shown_path
 from zoo.checkpoint.pickles import legacy, torch_zip
-from zoo.checkpoint.pickles.assemble import assemble, no_garbage
+from zoo.checkpoint.pickles.assemble import assemble
 from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.machine import Machine
 from zoo.checkpoint.pickles.stream import Stream
@@ -40,7 +41,7 @@ def open_file(path: Path) -> Checkpoint:
     Raises MalformedCheckpoint or UnsupportedFeature; UnknownFormat for other tar archives; CheckpointError when the
     file can't be read.
     """
-    with open_regular(path) as (descriptor, size), no_garbage():
+    with open_regular(path) as (descriptor, size), collector_paused():
         start = read_up_to(descriptor, _BLOCK, 0, path)
         # Other formats can have a tar's magic in their midst. torch looks for a zip archive's first bytes, then for the
         # whole header of a tar, and takes what is neither for a pickle.

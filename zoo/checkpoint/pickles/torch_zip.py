@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from zoo.checkpoint.collector import collector_paused
 from zoo.checkpoint.describe import found, listed, quoted, shown_path
-from zoo.checkpoint.pickles.assemble import assemble, no_garbage
+from zoo.checkpoint.pickles.assemble import assemble
 from zoo.checkpoint.pickles.globals import Vocabulary
 from zoo.checkpoint.pickles.machine import Machine
 from zoo.checkpoint.pickles.stream import Stream
@@ -34,7 +35,7 @@ def open_file(path: Path) -> Checkpoint:
     Raises MalformedCheckpoint or UnsupportedFeature; UnknownFormat for other zip archives; CheckpointError when the
     file can't be read.
     """
-    with open_regular(path) as (descriptor, size), no_garbage():
+    with open_regular(path) as (descriptor, size), collector_paused():
         start = read_up_to(descriptor, len(MAGIC), 0, path)
         if start != MAGIC:
             raise UnknownFormat(
