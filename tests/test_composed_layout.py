@@ -279,6 +279,8 @@ def test_labels_that_are_given_stand_in_for_the_checkpoints(tmp_path):
 def test_another_neck_leaves_the_head_what_it_is(tmp_path):
     head = {"head": "fpn", "labels": ["sky", "sea", "sand"]}
     zoo.save(zoo.create(TINY, task="segmentation", **head), tmp_path)
+    with pytest.raises(zoo.UntrainedHead, match=r"has a trained 'fpn' head for 3 labels, behind another neck\."):
+        zoo.load(tmp_path, neck="invented-neck")
     model, _ = zoo.load(tmp_path, neck="invented-neck", init_head=True)
     assert model.origin.head == "zoo-segmentation:fpn" and model.head.config.labels == ("sky", "sea", "sand")
     reasons = {why for name, why in model.origin.report.ignored.items() if name.startswith("head.")}

@@ -54,8 +54,8 @@ def load(
 
     reference: the name of an architecture or preset, a directory, a file, or pkg://DISTRIBUTION/path.
     task: a task's name or alias; "default" for what `head` or, without it, the checkpoint's head is for; None for the
-    bare backbone. The name
-    of an architecture means its preset that was trained for the task, where it has one and init_head is not given.
+    bare backbone. The name of an architecture means its preset that was trained for the task, where it has one and
+    init_head is not given.
     dtype: "auto" keeps what is stored, without a copy; otherwise "float32", "bfloat16", ... or a torch.dtype.
     device: "auto" is the first accelerator, or the CPU. attention: the name of a backend, or "auto".
     head: a head other than the task's default. neck: what adapts the backbone's features to the head, e.g.
@@ -146,7 +146,11 @@ def _untrained(
         has = f"a trained '{stored.head.spec.name}' head{_labels('for', stored.head_config)}"
         if stored.task is not None and stored.task is not composition.task:
             has += f", for the task '{stored.task.spec.name}'"
-        elif _label_count(stored.head_config) == _label_count(composition.head_config):
+        elif stored.head is composition.head and stored.neck is not composition.neck:
+            has += ", behind another neck"
+        elif stored.head is composition.head and _label_count(stored.head_config) == _label_count(
+            composition.head_config
+        ):
             has += ", which have other names"
     asked = stored.task is composition.task  # else the number of labels is a default, which nobody asked for
     needed = f"the head '{composition.head.spec.name}'{_labels('with', composition.head_config) if asked else ''}"
