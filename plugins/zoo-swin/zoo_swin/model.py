@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from zoo.errors import InvalidInput
 from zoo.interfaces.features import Features
 from zoo.interfaces.model import Model
 from zoo.nn.by_rows import by_rows
 from zoo.nn.drop_path import DropPath
+from zoo.nn.initialisation import init_linear_and_norms
+from zoo.nn.recompute import run_layer
 from zoo_swin.attention import CosineWindowAttention, WindowAttention
 from zoo_swin.config import SwinV2Config, Transformer
 from zoo_swin.position_bias import RelativePositionBias
@@ -249,29 +250,18 @@ class Swin(Model):
         for stage in self.stages:
             assert isinstance(stage, Stage)
             for block in stage.blocks:
-                x_bhwd = self._run(block, x_bhwd)
+                x_bhwd = run_layer(block, x_bhwd, recompute=self.gradient_checkpointing)
             maps.append(x_bhwd.permute(0, 3, 1, 2))
             if stage.downsample is not None:
                 x_bhwd = stage.downsample(x_bhwd)
         vector = self.norm(x_bhwd).flatten(1, 2).mean(dim=1) if self.norm is not None else None
         return Features(maps=tuple(maps), vector=vector)
 
-    def _run(self, block: nn.Module, x_bhwd: Tensor) -> Tensor:
-        if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(block, x_bhwd, use_reentrant=False)
-        return block(x_bhwd)
-
     def init_weights(self, generator: torch.Generator) -> None:
         std = self.config.initializer_range
+        init_linear_and_norms(self, std, generator)
         for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Conv2d):
-                nn.init.trunc_normal_(module.weight, std=std, generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.LayerNorm):
-                nn.init.ones_(module.weight)
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, RelativePositionBias):
+            if isinstance(module, RelativePositionBias):
                 nn.init.trunc_normal_(module.weight, std=std, generator=generator)
             elif isinstance(module, CosineWindowAttention):
                 nn.init.constant_(module.logit_scale, math.log(10))

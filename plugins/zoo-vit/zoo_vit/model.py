@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from zoo.errors import InvalidInput
 from zoo.interfaces.features import Features
@@ -21,6 +20,8 @@ from zoo.interfaces.model import Model
 from zoo.nn.attention import Attention, AttentionNeed
 from zoo.nn.by_rows import by_rows
 from zoo.nn.drop_path import DropPath
+from zoo.nn.initialisation import init_linear_and_norms
+from zoo.nn.recompute import run_layer
 from zoo_vit.config import Transformer
 
 __all__ = ["VisionTransformer"]
@@ -235,7 +236,7 @@ class VisionTransformer(Model):
         x_bld, grid = self.embedding(pixel_values, masked_patches)
         states = [x_bld]
         for layer in self.layers:
-            x_bld = self._run(layer, x_bld)
+            x_bld = run_layer(layer, x_bld, recompute=self.gradient_checkpointing)
             if hidden_states:
                 states.append(x_bld)
         tokens = self.norm(x_bld)
@@ -259,22 +260,11 @@ class VisionTransformer(Model):
                 f"found {pixel_values.shape[2]} x {pixel_values.shape[3]}."
             )
 
-    def _run(self, layer: nn.Module, x_bld: Tensor) -> Tensor:
-        if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(layer, x_bld, use_reentrant=False)
-        return layer(x_bld)
-
     def init_weights(self, generator: torch.Generator) -> None:
         std = self.config.initializer_range
+        init_linear_and_norms(self, std, generator)
         for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Conv2d):
-                nn.init.trunc_normal_(module.weight, std=std, generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.LayerNorm):
-                nn.init.ones_(module.weight)
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, LayerScale):
+            if isinstance(module, LayerScale):
                 nn.init.constant_(module.weight, module.initial)
         embedding = self.embedding
         nn.init.trunc_normal_(embedding.position_embeddings, std=std, generator=generator)
